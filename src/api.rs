@@ -1,0 +1,1 @@
+//! Kinds, names, labels and annotations of the APIs that Pilothouse serves and reads.

@@ -1,0 +1,1 @@
+//! Composition root: clients, stores, controllers, web; one spawn function each; graceful stop.

@@ -1,0 +1,9 @@
+//! The command line.
+
+use std::process::ExitCode;
+
+/// Runs the command line and returns the exit code of the process.
+#[must_use]
+pub fn main() -> ExitCode {
+    ExitCode::SUCCESS
+}

@@ -1,0 +1,1 @@
+//! Hub controllers: they gather, call core, execute and report.

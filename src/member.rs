@@ -1,0 +1,1 @@
+//! Member clusters: connections, probes, observation and server-side apply.

@@ -1,0 +1,1 @@
+//! Plays what a cluster's own controllers would, as an ordinary API client.

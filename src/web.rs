@@ -1,0 +1,1 @@
+//! The dashboard, its JSON twins and the webhook.
