@@ -9,7 +9,10 @@
 //! A request goes through `serve` → `auth` → `route` → `verbs` → `store`.
 
 pub mod faults;
+pub mod managed_fields;
 pub mod options;
+pub mod schema;
+pub mod strategic;
 
 use std::sync::Arc;
 
