@@ -6,6 +6,13 @@ use serde_json::{Map, Value, json};
 
 use super::{Additional, ListType, Rules, Schema};
 
+/// Keywords of a field that has a shared type; the type itself does not carry them.
+const BELONGS_TO_THE_FIELD: [&str; 3] = [
+    "default",
+    "x-kubernetes-patch-strategy",
+    "x-kubernetes-patch-merge-key",
+];
+
 const COMPONENTS: &str = "#/components/schemas/";
 
 /// See [`Schema::to_openapi`].
@@ -18,17 +25,25 @@ pub(super) fn render(schema: &Schema, components: &mut BTreeMap<String, Value>) 
         components.insert(name.to_owned(), Value::Null);
         let mut rendered = body(schema, components);
         if let Value::Object(map) = &mut rendered {
-            for field_keyword in [
-                "default",
-                "x-kubernetes-patch-strategy",
-                "x-kubernetes-patch-merge-key",
-            ] {
-                map.remove(field_keyword);
+            for keyword in BELONGS_TO_THE_FIELD {
+                map.remove(keyword);
             }
         }
         components.insert(name.to_owned(), rendered);
     }
-    json!({ "allOf": [{ "$ref": format!("{COMPONENTS}{name}") }] })
+    let mut field = Map::new();
+    field.insert(
+        "allOf".into(),
+        json!([{ "$ref": format!("{COMPONENTS}{name}") }]),
+    );
+    if let Some(description) = schema.docs.get("description") {
+        field.insert("description".into(), description.clone());
+    }
+    if let Some(default) = &schema.default {
+        field.insert("default".into(), default.clone());
+    }
+    field.extend(merge_keywords(schema));
+    Value::Object(field)
 }
 
 fn body(schema: &Schema, components: &mut BTreeMap<String, Value>) -> Value {
@@ -90,6 +105,18 @@ fn extensions(schema: &Schema, out: &mut Map<String, Value>) {
             out.insert(name.into(), true.into());
         }
     }
+    out.extend(merge_keywords(schema));
+    if !schema.cel.is_empty() {
+        out.insert(
+            "x-kubernetes-validations".into(),
+            Value::Array(schema.cel.clone()),
+        );
+    }
+}
+
+/// The keywords that say how a node merges.
+pub(super) fn merge_keywords(schema: &Schema) -> Map<String, Value> {
+    let mut out = Map::new();
     if schema.map_atomic {
         out.insert("x-kubernetes-map-type".into(), "atomic".into());
     }
@@ -115,12 +142,7 @@ fn extensions(schema: &Schema, out: &mut Map<String, Value>) {
     if let Some(key) = &schema.patch_merge_key {
         out.insert("x-kubernetes-patch-merge-key".into(), key.as_str().into());
     }
-    if !schema.cel.is_empty() {
-        out.insert(
-            "x-kubernetes-validations".into(),
-            Value::Array(schema.cel.clone()),
-        );
-    }
+    out
 }
 
 fn bounds(rules: &Rules, components: &mut BTreeMap<String, Value>, out: &mut Map<String, Value>) {

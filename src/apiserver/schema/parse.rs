@@ -10,12 +10,13 @@ use super::{Additional, ListType, Rules, Schema, SchemaError, Type};
 /// Deeper schemas are refused: every walk over a schema recurses.
 const MAX_DEPTH: usize = 100;
 
-/// Name of the shared definition of `metadata`.
-pub(super) const OBJECT_META: &str = "io.k8s.apimachinery.pkg.apis.meta.v1.ObjectMeta";
-
 /// Parses the schema of a whole object.
 pub(super) fn root(schema: &Value) -> Result<Schema, SchemaError> {
-    let mut root = Reader { resolve: None }.node(schema, "", 0)?;
+    let mut root = Reader {
+        resolve: None,
+        go_type: false,
+    }
+    .node(schema, "", 0)?;
     add_object_fields(&mut root);
     Ok(root)
 }
@@ -71,6 +72,8 @@ pub(super) type Resolve<'a> = &'a dyn Fn(&str, usize) -> Result<Arc<Schema>, Sch
 pub(super) struct Reader<'a> {
     /// Follows a reference by its last path segment.
     pub(super) resolve: Option<Resolve<'a>>,
+    /// What [`Schema::go_type`] of the nodes becomes.
+    pub(super) go_type: bool,
 }
 
 impl Reader<'_> {
@@ -110,6 +113,7 @@ impl Reader<'_> {
         }
         let mut schema = Schema {
             rules: self.rules(map, path, depth)?,
+            go_type: self.go_type,
             ..Schema::default()
         };
         for (name, value) in map {
