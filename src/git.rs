@@ -21,6 +21,8 @@ mod poll;
 mod spec;
 #[cfg(test)]
 mod testing;
+#[cfg(test)]
+mod tests;
 mod transport;
 mod tree;
 mod url;

@@ -75,14 +75,24 @@ pub enum GitError {
         reason: String,
     },
     /// 401 or 403.
-    #[error(
-        "{url} refused the credential (http {status}); check the secret that the channel's secretRef names"
-    )]
+    #[error("{url} {advice} (http {status})")]
     Unauthorized {
         /// Redacted URL.
         url: String,
         /// HTTP status.
         status: u16,
+        /// What the server wants and where to put it.
+        advice: &'static str,
+    },
+    /// The server wants a client certificate, or another one.
+    #[error(
+        "{url} refused the client certificate ({reason}); check clientCert and clientKey in the secret that the channel's secretRef names"
+    )]
+    ClientCertificateRefused {
+        /// Redacted URL.
+        url: String,
+        /// The TLS alert.
+        reason: String,
     },
     /// TLS verification failed.
     #[error(
@@ -227,7 +237,9 @@ impl GitError {
             | Self::NotGit { .. }
             | Self::Redirected { .. } => ErrorClass::Invalid,
             Self::LocalRefused { .. } => ErrorClass::Refused,
-            Self::Unauthorized { .. } | Self::Untrusted { .. } => ErrorClass::Auth,
+            Self::Unauthorized { .. }
+            | Self::ClientCertificateRefused { .. }
+            | Self::Untrusted { .. } => ErrorClass::Auth,
             Self::RepositoryNotFound { .. }
             | Self::EmptyRepository { .. }
             | Self::ReferenceNotFound { .. }

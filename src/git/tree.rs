@@ -1,6 +1,25 @@
 //! The files below a path of a commit, listed without a checkout.
 
+use std::cell::Cell;
+use std::collections::VecDeque;
+
+use bytes::Bytes;
+use git2::{FileMode, Odb, Repository};
+use sha2::{Digest as _, Sha256};
+
+use super::error::GitError;
 use super::spec::ObjectId;
+
+/// Directories below each other; deeper trees are refused.
+const MAX_DEPTH: usize = 64;
+/// Symbolic links followed for one path, as Linux does at most 40.
+const MAX_LINKS: usize = 16;
+/// Longest target of a symbolic link, in bytes.
+const MAX_TARGET: usize = 4096;
+/// Directories read per entry allowed.
+const LOOKUPS_PER_ENTRY: usize = 4;
+/// Largest single directory object, in bytes.
+const MAX_TREE_OBJECT: usize = 16 << 20;
 
 /// Limits on what one Subscription's path may hold.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -108,4 +127,387 @@ impl TreeSnapshot {
         changed.sort();
         changed
     }
+}
+
+/// Lists what is below `path` of a commit.
+pub(super) fn snapshot(
+    repository: &Repository,
+    commit: ObjectId,
+    path: &str,
+    limits: &TreeLimits,
+) -> Result<TreeSnapshot, GitError> {
+    let wanted = normalised(path)?;
+    let commit_object = repository
+        .find_commit(commit.0)
+        .map_err(|_| missing(commit.0))?;
+    let budget = limits.entries.saturating_mul(LOOKUPS_PER_ENTRY);
+    let reader = Reader {
+        repository,
+        odb: repository.odb().map_err(|_| missing(commit.0))?,
+        root: commit_object.tree_id(),
+        budget,
+        lookups: Cell::new(budget),
+    };
+    let not_found = || GitError::PathNotFound {
+        commit: commit.to_string(),
+        path: path.chars().take(200).collect(),
+    };
+    let mut walk = Walk {
+        reader: &reader,
+        limits,
+        entries: Vec::new(),
+        manifest_bytes: 0,
+    };
+    let (at, tree) = match reader.locate(Vec::new(), wanted)? {
+        Located::Directory { path, tree } => {
+            walk.directory(&path, tree, 0)?;
+            (path, tree)
+        }
+        Located::File { path, id, .. } => {
+            walk.file(path.clone(), EntryKind::File, id)?;
+            (path, id)
+        }
+        Located::Submodule | Located::Nothing => return Err(not_found()),
+        Located::Outside => {
+            return Err(GitError::PathEscapes {
+                path: path.chars().take(200).collect(),
+            });
+        }
+    };
+    let mut entries = walk.entries;
+    // The order of a walk of a checkout: by name within each directory.
+    entries.sort_by(|a, b| a.path.split('/').cmp(b.path.split('/')));
+    Ok(TreeSnapshot {
+        path: at,
+        tree: ObjectId(tree),
+        content: content_of(tree, &entries),
+        entries,
+    })
+}
+
+/// Reads blobs, in order.
+pub(super) fn blobs(
+    repository: &Repository,
+    ids: &[ObjectId],
+    limits: &TreeLimits,
+) -> Result<Vec<Bytes>, GitError> {
+    let Ok(odb) = repository.odb() else {
+        return Ok(Vec::new());
+    };
+    let mut total = 0;
+    ids.iter()
+        .map(|id| {
+            let (size, _) = odb.read_header(id.0).map_err(|_| missing(id.0))?;
+            let size = size as u64;
+            total += size;
+            if size > limits.file_bytes {
+                return Err(file_too_large(format!("blob {id}"), limits));
+            }
+            if total > limits.manifest_bytes {
+                return Err(manifests_too_large("what was asked for", limits));
+            }
+            let object = odb.read(id.0).map_err(|_| missing(id.0))?;
+            Ok(Bytes::copy_from_slice(object.data()))
+        })
+        .collect()
+}
+
+/// The components of a git-path. `..` is refused even where it would stay
+/// inside, as the reference implementation does since 2026.
+fn normalised(path: &str) -> Result<VecDeque<String>, GitError> {
+    let mut components = VecDeque::new();
+    for component in path.split('/') {
+        match component {
+            "" | "." => {}
+            ".." => {
+                return Err(GitError::PathEscapes {
+                    path: path.chars().take(200).collect(),
+                });
+            }
+            name => components.push_back(name.to_owned()),
+        }
+    }
+    Ok(components)
+}
+
+fn content_of(tree: git2::Oid, entries: &[TreeEntry]) -> String {
+    let mut links = entries
+        .iter()
+        .filter(|entry| {
+            matches!(
+                entry.kind,
+                EntryKind::LinkToFile { .. }
+                    | EntryKind::LinkToDirectory { .. }
+                    | EntryKind::BrokenLink { .. }
+            )
+        })
+        .peekable();
+    if links.peek().is_none() {
+        return tree.to_string();
+    }
+    let mut digest = Sha256::new();
+    digest.update(tree.as_bytes());
+    for link in links {
+        digest.update(format!("{}\0{:?}\0{}\0", link.path, link.kind, link.id));
+    }
+    let digest = digest.finalize();
+    let hex: String = digest.iter().map(|byte| format!("{byte:02x}")).collect();
+    format!("{tree}+{}", &hex[..16])
+}
+
+fn missing(id: git2::Oid) -> GitError {
+    GitError::MissingObject { id: id.to_string() }
+}
+
+fn file_too_large(what: String, limits: &TreeLimits) -> GitError {
+    GitError::TooLarge {
+        what,
+        limit: limits.file_bytes,
+        unit: "bytes",
+        advice: "split it, or keep it out of the subscription's git-path",
+    }
+}
+
+fn manifests_too_large(what: &str, limits: &TreeLimits) -> GitError {
+    GitError::TooLarge {
+        what: format!("the YAML of {what:?}"),
+        limit: limits.manifest_bytes,
+        unit: "bytes",
+        advice: "choose a narrower git-path",
+    }
+}
+
+/// Where a path leads once symbolic links are followed.
+enum Located {
+    Directory { path: String, tree: git2::Oid },
+    File { path: String, id: git2::Oid },
+    Submodule,
+    Nothing,
+    Outside,
+}
+
+struct Reader<'a> {
+    repository: &'a Repository,
+    odb: Odb<'a>,
+    root: git2::Oid,
+    budget: usize,
+    /// Directory reads left of the budget: a few hostile objects can describe a tree of
+    /// billions of directories, or links that wander for ever.
+    lookups: Cell<usize>,
+}
+
+impl Reader<'_> {
+    /// A directory object, unless it is hostile in size.
+    fn tree(&self, id: git2::Oid) -> Result<git2::Tree<'_>, GitError> {
+        let Some(left) = self.lookups.get().checked_sub(1) else {
+            return Err(GitError::TooLarge {
+                what: "the directory tree below the git-path".to_owned(),
+                limit: self.budget as u64,
+                unit: "directories",
+                advice: "choose a narrower git-path",
+            });
+        };
+        self.lookups.set(left);
+        let (size, _) = self.odb.read_header(id).map_err(|_| missing(id))?;
+        if size > MAX_TREE_OBJECT {
+            return Err(GitError::TooLarge {
+                what: format!("directory object {id}"),
+                limit: MAX_TREE_OBJECT as u64,
+                unit: "bytes",
+                advice: "split the directory",
+            });
+        }
+        self.repository.find_tree(id).map_err(|_| missing(id))
+    }
+
+    /// The target of a symbolic link; `None` if it is absurdly long.
+    fn target(&self, id: git2::Oid) -> Result<Option<String>, GitError> {
+        let (size, _) = self.odb.read_header(id).map_err(|_| missing(id))?;
+        if size > MAX_TARGET {
+            return Ok(None);
+        }
+        let object = self.odb.read(id).map_err(|_| missing(id))?;
+        Ok(Some(String::from_utf8_lossy(object.data()).into_owned()))
+    }
+
+    /// Follows `wanted` from the directory `from`, through links, never out
+    /// of the repository.
+    fn locate(&self, from: Vec<String>, mut wanted: VecDeque<String>) -> Result<Located, GitError> {
+        for name in from.into_iter().rev() {
+            wanted.push_front(name);
+        }
+        let mut at: Vec<(String, git2::Oid)> = Vec::new();
+        let mut links = 0;
+        while let Some(name) = wanted.pop_front() {
+            match name.as_str() {
+                "" | "." => continue,
+                ".." => {
+                    if at.pop().is_none() {
+                        return Ok(Located::Outside);
+                    }
+                    continue;
+                }
+                _ => {}
+            }
+            let here = at.last().map_or(self.root, |(_, id)| *id);
+            let tree = self.tree(here)?;
+            let Some(entry) = tree.get_name(&name) else {
+                return Ok(Located::Nothing);
+            };
+            let (mode, id) = (entry.filemode(), entry.id());
+            if mode == i32::from(FileMode::Tree) {
+                at.push((name, id));
+            } else if mode == i32::from(FileMode::Link) {
+                links += 1;
+                let Some(target) = self.target(id)?.filter(|_| links <= MAX_LINKS) else {
+                    return Ok(Located::Nothing);
+                };
+                if target.starts_with('/') {
+                    return Ok(Located::Outside);
+                }
+                for part in target.split('/').rev() {
+                    wanted.push_front(part.to_owned());
+                }
+            } else if wanted.iter().any(|rest| !rest.is_empty()) {
+                return Ok(Located::Nothing);
+            } else if mode == i32::from(FileMode::Commit) {
+                return Ok(Located::Submodule);
+            } else {
+                let path = joined(at.iter().map(|(part, _)| part.as_str()), &name);
+                return Ok(Located::File { path, id });
+            }
+        }
+        let tree = at.last().map_or(self.root, |(_, id)| *id);
+        let path = at.into_iter().map(|(name, _)| name).collect::<Vec<_>>();
+        Ok(Located::Directory {
+            path: path.join("/"),
+            tree,
+        })
+    }
+}
+
+fn joined<'a>(parents: impl Iterator<Item = &'a str>, name: &str) -> String {
+    let mut path = String::new();
+    for parent in parents {
+        path.push_str(parent);
+        path.push('/');
+    }
+    path.push_str(name);
+    path
+}
+
+struct Walk<'a> {
+    reader: &'a Reader<'a>,
+    limits: &'a TreeLimits,
+    entries: Vec<TreeEntry>,
+    manifest_bytes: u64,
+}
+
+impl Walk<'_> {
+    fn directory(&mut self, at: &str, id: git2::Oid, depth: usize) -> Result<(), GitError> {
+        if depth > MAX_DEPTH {
+            return Err(GitError::TooLarge {
+                what: format!("the depth of {at:?}"),
+                limit: MAX_DEPTH as u64,
+                unit: "directories",
+                advice: "flatten it",
+            });
+        }
+        let tree = self.reader.tree(id)?;
+        for entry in &tree {
+            let name = String::from_utf8_lossy(entry.name_bytes()).into_owned();
+            let path = if at.is_empty() {
+                name
+            } else {
+                format!("{at}/{name}")
+            };
+            let (mode, id) = (entry.filemode(), entry.id());
+            if mode == i32::from(FileMode::Tree) {
+                self.directory(&path, id, depth + 1)?;
+            } else if mode == i32::from(FileMode::Link) {
+                self.link(path, id)?;
+            } else if mode == i32::from(FileMode::Commit) {
+                self.push(path, EntryKind::Submodule, id, 0)?;
+            } else if mode == i32::from(FileMode::BlobExecutable) {
+                self.file(path, EntryKind::Executable, id)?;
+            } else {
+                self.file(path, EntryKind::File, id)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn file(&mut self, path: String, kind: EntryKind, id: git2::Oid) -> Result<(), GitError> {
+        let (size, _) = self.reader.odb.read_header(id).map_err(|_| missing(id))?;
+        let size = size as u64;
+        if is_yaml(&path) {
+            self.manifest_bytes += size;
+            if size > self.limits.file_bytes {
+                return Err(file_too_large(format!("file {path:?}"), self.limits));
+            }
+            if self.manifest_bytes > self.limits.manifest_bytes {
+                return Err(manifests_too_large(&path, self.limits));
+            }
+        }
+        self.push(path, kind, id, size)
+    }
+
+    fn link(&mut self, path: String, id: git2::Oid) -> Result<(), GitError> {
+        let target = self.reader.target(id)?.unwrap_or_default();
+        let shown = || target.chars().take(200).collect::<String>();
+        let mut parents: Vec<String> = path.split('/').map(ToOwned::to_owned).collect();
+        parents.pop();
+        let located = if target.starts_with('/') {
+            Located::Outside
+        } else {
+            let wanted = target.split('/').map(ToOwned::to_owned).collect();
+            self.reader.locate(parents, wanted)?
+        };
+        match located {
+            Located::File { path: target, id } => {
+                self.file(path, EntryKind::LinkToFile { target }, id)
+            }
+            Located::Directory { path: target, tree } => {
+                self.push(path, EntryKind::LinkToDirectory { target }, tree, 0)
+            }
+            Located::Submodule | Located::Nothing => {
+                let target = shown();
+                self.push(path, EntryKind::BrokenLink { target }, id, 0)
+            }
+            Located::Outside => Err(GitError::LinkEscapes {
+                target: shown(),
+                path,
+            }),
+        }
+    }
+
+    fn push(
+        &mut self,
+        path: String,
+        kind: EntryKind,
+        id: git2::Oid,
+        size: u64,
+    ) -> Result<(), GitError> {
+        if self.entries.len() >= self.limits.entries {
+            return Err(GitError::TooLarge {
+                what: "the number of files below the git-path".to_owned(),
+                limit: self.limits.entries as u64,
+                unit: "files",
+                advice: "choose a narrower git-path",
+            });
+        }
+        self.entries.push(TreeEntry {
+            path,
+            kind,
+            id: ObjectId(id),
+            size,
+        });
+        Ok(())
+    }
+}
+
+/// The extensions that the reference implementation reads, in any case.
+fn is_yaml(path: &str) -> bool {
+    path.rsplit_once('.')
+        .is_some_and(|(_, end)| end.eq_ignore_ascii_case("yaml") || end.eq_ignore_ascii_case("yml"))
 }
