@@ -102,6 +102,11 @@ impl Origin {
             .unwrap();
     }
 
+    pub(super) fn move_branch(&self, branch: &str, to: ObjectId) {
+        let name = format!("refs/heads/{branch}");
+        self.git.reference(&name, to.0, true, "moved").unwrap();
+    }
+
     /// An annotated tag.
     pub(super) fn tag(&self, name: &str, at: ObjectId) -> git2::Oid {
         let object = self.git.find_object(at.0, None).unwrap();

@@ -430,3 +430,121 @@ async fn a_damaged_mirror_is_built_anew() {
     assert_eq!(handle.fetch(&branch("main")).await.unwrap().id, id);
     assert_eq!(handle.tree(id, "app").await.unwrap().entries.len(), 2);
 }
+
+/// Waits until the watcher's state satisfies `wanted`.
+async fn until(watcher: &Watcher, wanted: impl FnMut(&RefState) -> bool) -> RefState {
+    let mut states = watcher.subscribe();
+    let waiting = states.wait_for(wanted);
+    let limit = std::time::Duration::from_secs(20);
+    let found = tokio::time::timeout(limit, waiting).await;
+    found.expect("in time").expect("the watcher lives").clone()
+}
+
+fn at(id: ObjectId) -> impl FnMut(&RefState) -> bool {
+    move |state| state.error.is_none() && state.commit.as_ref().is_some_and(|c| c.id == id)
+}
+
+const NEVER: PollOptions = PollOptions { interval: None };
+const OFTEN: PollOptions = PollOptions {
+    interval: Some(std::time::Duration::from_millis(20)),
+};
+
+#[tokio::test]
+async fn a_watcher_sees_new_commits_by_polling() {
+    let origin = Origin::new();
+    let first = origin.commit("main", APP);
+    let (fetcher, _cache) = fetcher(|options| options.allow_local = true);
+    let handle = fetcher
+        .repository(&RepositorySpec::anonymous(origin.file_url()))
+        .unwrap();
+    let watcher = handle.watch(branch("main"), OFTEN);
+    until(&watcher, at(first)).await;
+    let second = origin.commit("main", &[("app/a.yaml", "kind: A2")]);
+    until(&watcher, at(second)).await;
+}
+
+#[tokio::test]
+async fn a_watcher_without_an_interval_looks_when_triggered() {
+    let origin = Origin::new();
+    let first = origin.commit("main", APP);
+    let server = Server::start(&origin).await;
+    let (fetcher, _cache) = fetcher(|_| {});
+    let handle = fetcher
+        .repository(&RepositorySpec::anonymous(server.url()))
+        .unwrap();
+    let watcher = handle.watch(branch("main"), NEVER);
+    until(&watcher, at(first)).await;
+    let second = origin.commit("main", &[("app/a.yaml", "kind: A2")]);
+    watcher.trigger();
+    until(&watcher, at(second)).await;
+    assert!(watcher.state().checked_at.is_some());
+}
+
+#[tokio::test]
+async fn a_trigger_that_names_a_commit_waits_for_the_server_to_know_it() {
+    let origin = Origin::new();
+    let first = origin.commit("main", APP);
+    let server = Server::start(&origin).await;
+    let (fetcher, _cache) = fetcher(|_| {});
+    let handle = fetcher
+        .repository(&RepositorySpec::anonymous(server.url()))
+        .unwrap();
+    let watcher = handle.watch(branch("main"), NEVER);
+    until(&watcher, at(first)).await;
+    server.take_requests();
+    // Prepared elsewhere; the branch moves only after the look began.
+    let second = origin.commit("side", &[("app/a.yaml", "kind: A2")]);
+    watcher.trigger_expecting(second);
+    let mut looked = 0;
+    while looked == 0 {
+        tokio::task::yield_now().await;
+        looked += server.take_requests().len();
+    }
+    origin.move_branch("main", second);
+    until(&watcher, at(second)).await;
+}
+
+#[tokio::test]
+async fn a_failing_look_keeps_the_commit_and_a_trigger_skips_the_back_off() {
+    let origin = Origin::new();
+    let first = origin.commit("main", APP);
+    let server = Server::start(&origin).await;
+    let (fetcher, _cache) = fetcher(|_| {});
+    let handle = fetcher
+        .repository(&RepositorySpec::anonymous(server.url()))
+        .unwrap();
+    let hourly = PollOptions {
+        interval: Some(std::time::Duration::from_secs(3600)),
+    };
+    let watcher = handle.watch(branch("main"), hourly);
+    until(&watcher, at(first)).await;
+    server.behave(|b| b.status = Some(503));
+    watcher.trigger();
+    let failed = until(&watcher, |state| state.error.is_some()).await;
+    assert_eq!(failed.commit.map(|commit| commit.id), Some(first));
+    server.behave(|b| b.status = None);
+    watcher.trigger();
+    until(&watcher, at(first)).await;
+}
+
+#[tokio::test]
+async fn equal_watchers_share_a_task_which_ends_with_the_last() {
+    let origin = Origin::new();
+    let first = origin.commit("main", APP);
+    let (fetcher, _cache) = fetcher(|options| options.allow_local = true);
+    let handle = fetcher
+        .repository(&RepositorySpec::anonymous(origin.file_url()))
+        .unwrap();
+    let one = handle.watch(branch("main"), NEVER);
+    until(&one, at(first)).await;
+    let two = handle.watch(branch("main"), NEVER);
+    // It begins with what the first has found.
+    assert_eq!(two.state().commit.map(|commit| commit.id), Some(first));
+    let mut states = one.subscribe();
+    drop(one);
+    assert!(states.has_changed().is_ok());
+    drop(two);
+    let limit = std::time::Duration::from_secs(20);
+    let ended = tokio::time::timeout(limit, async { while states.changed().await.is_ok() {} });
+    ended.await.expect("the task ends");
+}
