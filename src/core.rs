@@ -1,2 +1,4 @@
 //! Pure decisions: no I/O, no clock, no randomness. Inputs in, plan with reasons out.
 #![deny(clippy::disallowed_types, clippy::disallowed_methods)]
+
+pub mod webhook;

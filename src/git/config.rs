@@ -45,10 +45,9 @@ impl GitConfig {
         match variable("GIT_CONFIG_GLOBAL") {
             Some(path) => config = config.with_file(Path::new(&path))?,
             None => {
-                for found in [git2::Config::find_xdg(), git2::Config::find_global()] {
-                    if let Ok(path) = found {
-                        config = config.with_file(&path)?;
-                    }
+                let found = [git2::Config::find_xdg(), git2::Config::find_global()];
+                for path in found.into_iter().flatten() {
+                    config = config.with_file(&path)?;
                 }
             }
         }

@@ -70,7 +70,7 @@ async fn walk_through(handle: &RepositoryHandle, origin: &Origin) {
     let pinned = handle.fetch(&Reference::Commit(side)).await.unwrap();
     assert_eq!(pinned.id, side);
     assert_eq!(
-        paths(&*handle.tree(side, "").await.unwrap()),
+        paths(&handle.tree(side, "").await.unwrap()),
         ["app/side.yaml"]
     );
 }
