@@ -8,33 +8,90 @@
 //!
 //! A request goes through `serve` → `auth` → `route` → `verbs` → `store`.
 
+mod answer;
+mod auth;
+mod collect;
+mod columns;
+mod crd;
+mod decode;
+mod discovery;
+mod dispatch;
+mod durable;
+mod failure;
 pub mod faults;
+mod kinds;
 pub mod managed_fields;
+mod negotiate;
+mod object;
 pub mod options;
+mod patch;
+mod protobuf;
+mod query;
+mod read;
+mod registry;
+mod render;
+mod resource;
+mod reviews;
+mod route;
+mod scale;
 pub mod schema;
+mod selector;
+mod store;
 pub mod strategic;
+mod verbs;
+mod watch;
+mod write;
 
 use std::sync::Arc;
 
-use axum::Router;
+use axum::{Extension, Router};
+use jiff::Timestamp;
+use serde_json::{Value, json};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
 pub use faults::{Fault, FaultSwitch};
 pub use options::Options;
 
+use auth::{Identity, Tokens};
+use durable::Durable;
+use registry::Served;
+use store::{Expect, Key, Store};
+
 /// Why a server could not be opened.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum OpenError {
     /// The data directory could not be read or written.
-    #[error("cannot use data directory {path}; check that it exists and is writable")]
+    #[error("cannot use {path}; check that it exists and is writable")]
     DataDir {
         /// The directory or the file in it.
         path: String,
         /// What the system said.
         #[source]
         source: std::io::Error,
+    },
+    /// The object database is damaged, locked by another process, or the
+    /// disk failed.
+    #[error("cannot open the object database {path}; another server may be using it")]
+    Database {
+        /// The file.
+        path: String,
+        /// What the database said.
+        #[source]
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
+    /// The service range is not one.
+    #[error("{cidr:?} is not an IPv4 range like 172.31.0.0/16 with a prefix from 8 to 30")]
+    ServiceCidr {
+        /// What was given.
+        cidr: String,
+    },
+    /// Certificates, tokens or first objects could not be made.
+    #[error("cannot set up the API server ({what})")]
+    Setup {
+        /// What failed.
+        what: String,
     },
 }
 
@@ -56,6 +113,50 @@ pub struct Server {
 struct Inner {
     options: Options,
     faults: FaultSwitch,
+    store: Store,
+    served: Served,
+    tokens: Tokens,
+    services: kinds::Range,
+    /// Ends all watches.
+    closing: CancellationToken,
+}
+
+impl Inner {
+    fn namespace(&self, name: &str) -> Option<Value> {
+        let key = Key {
+            collection: resource::collection("", "namespaces"),
+            namespace: String::new(),
+            name: name.to_owned(),
+        };
+        self.store.get(&key).map(|found| found.value())
+    }
+
+    /// Makes the namespaces that every cluster has.
+    fn seed(&self) -> Result<(), failure::Failure> {
+        for name in ["default", "kube-system", "kube-public", "kube-node-lease"] {
+            if self.namespace(name).is_some() {
+                continue;
+            }
+            let key = Key {
+                collection: resource::collection("", "namespaces"),
+                namespace: String::new(),
+                name: name.to_owned(),
+            };
+            let object = json!({
+                "apiVersion": "v1", "kind": "Namespace",
+                "metadata": {
+                    "name": name, "uid": object::uid()?,
+                    "creationTimestamp": object::time(Timestamp::now()),
+                    "labels": {"kubernetes.io/metadata.name": name},
+                },
+                "spec": {"finalizers": ["kubernetes"]},
+                "status": {"phase": "Active"},
+            });
+            // Nobody else writes before the server is open.
+            let _ = self.store.put(&key, Expect::Absent, object);
+        }
+        Ok(())
+    }
 }
 
 impl Server {
@@ -64,17 +165,44 @@ impl Server {
     /// # Errors
     /// When the data directory cannot be used or holds something else.
     pub fn open(options: Options) -> Result<Self, OpenError> {
-        let faults = FaultSwitch::default();
+        let services = kinds::Range::parse(&options.service_cidr);
+        let services = services.ok_or_else(|| OpenError::ServiceCidr {
+            cidr: options.service_cidr.clone(),
+        })?;
+        let setup = |failure: failure::Failure| OpenError::Setup {
+            what: failure.message,
+        };
+        let store = open_store(&options)?;
+        let token: [u8; 32] = object::random().map_err(setup)?;
+        let token: String = token.iter().map(|b| format!("{b:02x}")).collect();
+        let inner = Inner {
+            faults: FaultSwitch::default(),
+            served: Served::new(&store),
+            store,
+            tokens: Tokens::new(token, object::random().map_err(setup)?),
+            services,
+            closing: CancellationToken::new(),
+            options,
+        };
+        inner.seed().map_err(setup)?;
+        collect::resume(&inner, Timestamp::now());
         Ok(Self {
-            inner: Arc::new(Inner { options, faults }),
+            inner: Arc::new(inner),
         })
+    }
+
+    fn router(&self) -> Router {
+        Router::new()
+            .fallback(dispatch::handle)
+            .with_state(Arc::clone(&self.inner))
     }
 
     /// An in-process client with administrator rights that no [`Fault`]
     /// touches: the cluster's own components. Call it inside a tokio runtime.
     #[must_use]
     pub fn client(&self) -> kube::Client {
-        kube::Client::new(Router::new(), "default")
+        let router = self.router().layer(Extension(Identity::admin()));
+        kube::Client::new(router, "default")
     }
 
     /// An in-process administrator client that suffers the [`Fault`]s like
@@ -88,7 +216,7 @@ impl Server {
     /// serves it.
     #[must_use]
     pub fn client_as_router(&self) -> Router {
-        Router::new()
+        self.router()
     }
 
     /// The switch that makes this server slow, silent or absent.
@@ -125,4 +253,22 @@ impl Server {
     pub fn kubeconfig(&self, server_url: &str) -> String {
         server_url.to_owned()
     }
+}
+
+fn open_store(options: &Options) -> Result<Store, OpenError> {
+    let Some(dir) = &options.data_dir else {
+        return Store::open(None, options.watch_history).map_err(|error| OpenError::Setup {
+            what: error.to_string(),
+        });
+    };
+    std::fs::create_dir_all(dir).map_err(|source| OpenError::DataDir {
+        path: dir.display().to_string(),
+        source,
+    })?;
+    let path = dir.join("objects.redb");
+    let open = || Store::open(Some(Durable::open(&path)?), options.watch_history);
+    open().map_err(|error| OpenError::Database {
+        path: path.display().to_string(),
+        source: error.into(),
+    })
 }

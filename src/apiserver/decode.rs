@@ -195,6 +195,9 @@ mod tests {
     #[test]
     fn no_content_type_means_json() {
         assert_eq!(media_type(None), "application/json");
-        assert_eq!(media_type(Some("Application/JSON; q=1")), "application/json");
+        assert_eq!(
+            media_type(Some("Application/JSON; q=1")),
+            "application/json"
+        );
     }
 }

@@ -272,12 +272,18 @@ impl Failure {
 /// by the manager that holds the fields.
 fn apply_conflict_message(causes: &[Cause]) -> String {
     if let [one] = causes {
-        return format!("Apply failed with 1 conflict: {}: {}", one.message, one.field);
+        return format!(
+            "Apply failed with 1 conflict: {}: {}",
+            one.message, one.field
+        );
     }
     let mut lines = vec![format!("Apply failed with {} conflicts:", causes.len())];
     let mut groups: Vec<(&str, Vec<&str>)> = Vec::new();
     for cause in causes {
-        match groups.iter_mut().find(|(message, _)| *message == cause.message) {
+        match groups
+            .iter_mut()
+            .find(|(message, _)| *message == cause.message)
+        {
             Some((_, fields)) => fields.push(&cause.field),
             None => groups.push((&cause.message, vec![&cause.field])),
         }

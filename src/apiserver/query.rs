@@ -142,7 +142,12 @@ mod tests {
 
     #[test]
     fn bad_values_are_refused() {
-        for query in ["dryRun=Some", "fieldValidation=x", "limit=x", "labelSelector=a+in"] {
+        for query in [
+            "dryRun=Some",
+            "fieldValidation=x",
+            "limit=x",
+            "labelSelector=a+in",
+        ] {
             assert!(parse(query).is_err(), "{query}");
         }
     }

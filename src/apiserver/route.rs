@@ -68,9 +68,7 @@ pub(super) fn parse(path: &str) -> Route {
         ["apis"] => Route::Groups,
         ["apis", group] => Route::Group((*group).to_owned()),
         ["api", version] => Route::GroupVersion(String::new(), (*version).to_owned()),
-        ["apis", group, version] => {
-            Route::GroupVersion((*group).to_owned(), (*version).to_owned())
-        }
+        ["apis", group, version] => Route::GroupVersion((*group).to_owned(), (*version).to_owned()),
         ["api", version, rest @ ..] => resource("", version, rest),
         ["apis", group, version, rest @ ..] => resource(group, version, rest),
         _ => Route::Unknown,
@@ -113,7 +111,10 @@ fn unescape(segment: &str) -> String {
     let mut out = Vec::with_capacity(raw.len());
     let mut at = 0;
     while at < raw.len() {
-        let pair = (raw.get(at + 1).copied().and_then(hex), raw.get(at + 2).copied().and_then(hex));
+        let pair = (
+            raw.get(at + 1).copied().and_then(hex),
+            raw.get(at + 2).copied().and_then(hex),
+        );
         if raw[at] == b'%'
             && let (Some(high), Some(low)) = pair
             && let Ok(byte) = u8::try_from(high * 16 + low)
@@ -142,13 +143,61 @@ mod tests {
     #[test]
     fn resource_paths_are_taken_apart() {
         let cases = [
-            ("/api/v1/namespaces", "", "v1", None, "namespaces", None, None),
-            ("/api/v1/namespaces/a", "", "v1", None, "namespaces", Some("a"), None),
-            ("/api/v1/namespaces/a/status", "", "v1", None, "namespaces", Some("a"), Some("status")),
-            ("/api/v1/namespaces/a/pods", "", "v1", Some("a"), "pods", None, None),
+            (
+                "/api/v1/namespaces",
+                "",
+                "v1",
+                None,
+                "namespaces",
+                None,
+                None,
+            ),
+            (
+                "/api/v1/namespaces/a",
+                "",
+                "v1",
+                None,
+                "namespaces",
+                Some("a"),
+                None,
+            ),
+            (
+                "/api/v1/namespaces/a/status",
+                "",
+                "v1",
+                None,
+                "namespaces",
+                Some("a"),
+                Some("status"),
+            ),
+            (
+                "/api/v1/namespaces/a/pods",
+                "",
+                "v1",
+                Some("a"),
+                "pods",
+                None,
+                None,
+            ),
             ("/api/v1/pods", "", "v1", None, "pods", None, None),
-            ("/apis/apps/v1/namespaces/a/deployments/d/scale", "apps", "v1", Some("a"), "deployments", Some("d"), Some("scale")),
-            ("/apis/g.io/v1/things/system%3Ax", "g.io", "v1", None, "things", Some("system:x"), None),
+            (
+                "/apis/apps/v1/namespaces/a/deployments/d/scale",
+                "apps",
+                "v1",
+                Some("a"),
+                "deployments",
+                Some("d"),
+                Some("scale"),
+            ),
+            (
+                "/apis/g.io/v1/things/system%3Ax",
+                "g.io",
+                "v1",
+                None,
+                "things",
+                Some("system:x"),
+                None,
+            ),
         ];
         for (path, group, version, namespace, plural, name, sub) in cases {
             let got = target(path);

@@ -126,7 +126,9 @@ impl FieldSelector {
                     (field, value.strip_prefix('=').unwrap_or(value), true)
                 }
                 (None, None) => {
-                    return Err(format!("invalid selector: {text:?}; can't understand {part:?}"));
+                    return Err(format!(
+                        "invalid selector: {text:?}; can't understand {part:?}"
+                    ));
                 }
             };
             rules.push((field.trim().to_owned(), value.trim().to_owned(), equal));

@@ -46,6 +46,15 @@ impl Stored {
         serde_json::from_slice(&self.json).unwrap_or_else(|_| Value::Object(Default::default()))
     }
 
+    /// Uids of the owner references.
+    pub(super) fn owner_uids(&self) -> &[String] {
+        &self.owners
+    }
+
+    pub(super) fn is_owned(&self) -> bool {
+        !self.owners.is_empty()
+    }
+
     fn from_value(value: &Value, revision: u64) -> Self {
         let meta = &value["metadata"];
         let text = |field: &str| meta[field].as_str().unwrap_or_default().to_owned();

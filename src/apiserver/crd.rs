@@ -1,0 +1,262 @@
+//! CustomResourceDefinitions: checked and completed when written, and turned
+//! into served resources. Our definitions are established at once; the real
+//! server takes a moment.
+
+use std::sync::Arc;
+
+use jiff::Timestamp;
+use serde_json::{Value, json};
+
+use super::columns::CustomColumn;
+use super::failure::Cause;
+use super::resource::{self, Custom, Form, Resource, Scale};
+use super::schema::Schema;
+use super::store::{Collection, Stored};
+
+/// Finalizer that keeps a definition until its objects are gone.
+pub(super) const CLEANUP: &str = "customresourcecleanup.apiextensions.k8s.io";
+
+/// Where the definitions are stored.
+pub(super) fn collection() -> Collection {
+    resource::collection("apiextensions.k8s.io", "customresourcedefinitions")
+}
+
+fn text<'a>(value: &'a Value, pointer: &str) -> &'a str {
+    value
+        .pointer(pointer)
+        .and_then(Value::as_str)
+        .unwrap_or_default()
+}
+
+fn texts(value: Option<&Value>) -> Vec<String> {
+    let list = value.and_then(Value::as_array);
+    let list = list.into_iter().flatten().filter_map(Value::as_str);
+    list.map(str::to_owned).collect()
+}
+
+/// Fills what kube-apiserver fills in the spec.
+pub(super) fn complete(crd: &mut Value) {
+    let kind = text(crd, "/spec/names/kind").to_owned();
+    if let Some(names) = crd
+        .pointer_mut("/spec/names")
+        .and_then(Value::as_object_mut)
+    {
+        names
+            .entry("singular")
+            .or_insert_with(|| json!(kind.to_lowercase()));
+        names
+            .entry("listKind")
+            .or_insert_with(|| json!(format!("{kind}List")));
+    }
+    if let Some(spec) = crd.pointer_mut("/spec").and_then(Value::as_object_mut) {
+        spec.entry("conversion")
+            .or_insert_with(|| json!({"strategy": "None"}));
+    }
+}
+
+/// The status of an accepted definition.
+pub(super) fn status(crd: &Value, now: Timestamp) -> Value {
+    let old = |kind: &str| {
+        let list = crd.pointer("/status/conditions").and_then(Value::as_array);
+        list.into_iter()
+            .flatten()
+            .find(|c| c["type"] == kind)
+            .cloned()
+    };
+    let condition = |kind: &str, reason: &str, message: &str| {
+        old(kind).unwrap_or_else(|| {
+            json!({
+                "type": kind, "status": "True", "reason": reason, "message": message,
+                "lastTransitionTime": super::object::time(now),
+            })
+        })
+    };
+    let mut stored = texts(crd.pointer("/status/storedVersions"));
+    if let Some(version) = storage_version(crd)
+        && !stored.contains(&version)
+    {
+        stored.push(version);
+    }
+    json!({
+        "acceptedNames": crd.pointer("/spec/names").cloned().unwrap_or_else(|| json!({})),
+        "storedVersions": stored,
+        "conditions": [
+            condition("NamesAccepted", "NoConflicts", "no conflicts found"),
+            condition("Established", "InitialNamesAccepted", "the initial names have been accepted"),
+        ],
+    })
+}
+
+fn versions(crd: &Value) -> impl Iterator<Item = &Value> {
+    let list = crd.pointer("/spec/versions").and_then(Value::as_array);
+    list.into_iter().flatten()
+}
+
+fn storage_version(crd: &Value) -> Option<String> {
+    let storage = versions(crd).find(|v| v["storage"] == true)?;
+    storage["name"].as_str().map(str::to_owned)
+}
+
+/// What is wrong with a definition beyond its schema.
+pub(super) fn check(crd: &Value) -> Vec<Cause> {
+    let mut causes = Vec::new();
+    let mut wrong = |field: String, reason: &str, message: String| {
+        causes.push(Cause {
+            field,
+            reason: reason.to_owned(),
+            message,
+        });
+    };
+    let name = text(crd, "/metadata/name");
+    let wanted = format!(
+        "{}.{}",
+        text(crd, "/spec/names/plural"),
+        text(crd, "/spec/group")
+    );
+    if name != wanted {
+        wrong(
+            "metadata.name".to_owned(),
+            "FieldValueInvalid",
+            format!("Invalid value: \"{name}\": must be spec.names.plural+\".\"+spec.group"),
+        );
+    }
+    if versions(crd).filter(|v| v["storage"] == true).count() != 1 {
+        wrong(
+            "spec.versions".to_owned(),
+            "FieldValueInvalid",
+            "Invalid value: must have exactly one version marked as storage version".to_owned(),
+        );
+    }
+    for (at, version) in versions(crd).enumerate() {
+        let field = format!("spec.versions[{at}].schema.openAPIV3Schema");
+        match version.pointer("/schema/openAPIV3Schema") {
+            None => wrong(
+                field,
+                "FieldValueRequired",
+                "Required value: schemas are required".to_owned(),
+            ),
+            Some(schema) => {
+                if let Err(error) = Schema::from_openapi(schema) {
+                    wrong(
+                        field,
+                        "FieldValueInvalid",
+                        format!("Invalid value: {error}"),
+                    );
+                }
+            }
+        }
+    }
+    if crd
+        .pointer("/spec/conversion/strategy")
+        .is_some_and(|s| s == "Webhook")
+    {
+        wrong(
+            "spec.conversion.strategy".to_owned(),
+            "FieldValueNotSupported",
+            "Unsupported value: \"Webhook\": this server converts only with strategy \"None\""
+                .to_owned(),
+        );
+    }
+    causes
+}
+
+/// The resources that a stored definition serves; versions that are not
+/// served or cannot be read are left out.
+pub(super) fn resources(object: &Stored) -> Vec<Arc<Resource>> {
+    let crd = object.value();
+    let storage = storage_version(&crd).unwrap_or_default();
+    versions(&crd)
+        .filter(|version| version["served"] == true || version["name"] == storage.as_str())
+        .filter_map(|version| resource_of(&crd, version, &storage))
+        .map(Arc::new)
+        .collect()
+}
+
+fn resource_of(crd: &Value, version: &Value, storage: &str) -> Option<Resource> {
+    let group = text(crd, "/spec/group");
+    let name = version["name"].as_str()?;
+    let names = crd.pointer("/spec/names")?;
+    let schema = Schema::from_openapi(version.pointer("/schema/openAPIV3Schema")?).ok()?;
+    let scale = version.pointer("/subresources/scale").map(|scale| Scale {
+        spec_replicas: pointer(text(scale, "/specReplicasPath")),
+        status_replicas: pointer(text(scale, "/statusReplicasPath")),
+        selector: scale["labelSelectorPath"].as_str().map(pointer),
+    });
+    let selectable = version["selectableFields"].as_array();
+    let selectable = selectable.into_iter().flatten();
+    let selectable =
+        selectable.filter_map(|f| Some(f["jsonPath"].as_str()?.trim_start_matches('.').to_owned()));
+    let deprecated = version["deprecated"] == true;
+    let kind = text(names, "/kind").to_owned();
+    let deprecation = deprecated.then(|| {
+        let written = version["deprecationWarning"].as_str().map(str::to_owned);
+        written.unwrap_or_else(|| format!("{group}/{name} {kind} is deprecated"))
+    });
+    Some(Resource {
+        group: group.to_owned(),
+        version: name.to_owned(),
+        list_kind: text(names, "/listKind").to_owned(),
+        plural: text(names, "/plural").to_owned(),
+        singular: text(names, "/singular").to_owned(),
+        short_names: texts(names.get("shortNames")),
+        categories: texts(names.get("categories")),
+        namespaced: text(crd, "/spec/scope") == "Namespaced",
+        status: version.pointer("/subresources/status").is_some(),
+        scale,
+        generation: true,
+        custom: Some(Custom {
+            schema: Arc::new(schema),
+            columns: columns(version),
+            deprecation,
+        }),
+        collection: resource::collection(group, text(names, "/plural")),
+        form: match name == storage {
+            true => Form::Stored,
+            false => Form::Version,
+        },
+        stored_api_version: resource::api_version(group, storage),
+        selectable: selectable.collect(),
+        kind,
+    })
+}
+
+fn columns(version: &Value) -> Vec<CustomColumn> {
+    let list = version["additionalPrinterColumns"].as_array();
+    let list = list.into_iter().flatten();
+    list.filter_map(CustomColumn::from_crd).collect()
+}
+
+/// `.spec.replicas` to `/spec/replicas`.
+fn pointer(path: &str) -> String {
+    path.replace('.', "/")
+}
+
+/// Sets the status block of a definition.
+pub(super) fn set_status(crd: &mut Value, now: Timestamp) {
+    let status = status(crd, now);
+    if let Some(map) = crd.as_object_mut() {
+        map.insert("status".to_owned(), status);
+    }
+}
+
+/// True when the definition's names or scope changed in a way that its
+/// stored objects would not survive.
+pub(super) fn immutable_changes(old: &Value, new: &Value) -> Vec<Cause> {
+    let fixed = [
+        "/spec/group",
+        "/spec/scope",
+        "/spec/names/plural",
+        "/spec/names/kind",
+    ];
+    let changed = fixed.iter().filter(|p| old.pointer(p) != new.pointer(p));
+    changed
+        .map(|path| Cause {
+            field: path.trim_start_matches('/').replace('/', "."),
+            reason: "FieldValueInvalid".to_owned(),
+            message: format!(
+                "Invalid value: {}: field is immutable",
+                new.pointer(path).unwrap_or(&Value::Null)
+            ),
+        })
+        .collect()
+}
