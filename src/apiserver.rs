@@ -6,7 +6,8 @@
 //! enforced. Where a behaviour is written down here, kube-apiserver is the
 //! judge of it.
 //!
-//! A request goes through `serve` → `auth` → `route` → `verbs` → `store`.
+//! A request goes through `listen` → `front` → `dispatch` → `verbs` →
+//! `write` or `read` → `store`.
 
 mod answer;
 mod auth;
@@ -19,12 +20,16 @@ mod dispatch;
 mod durable;
 mod failure;
 pub mod faults;
+mod front;
 mod kinds;
+mod kubeconfig;
+mod listen;
 pub mod managed_fields;
 mod negotiate;
 mod object;
 pub mod options;
 mod patch;
+mod pki;
 mod protobuf;
 mod query;
 mod read;
@@ -44,17 +49,20 @@ mod write;
 
 use std::sync::Arc;
 
+use axum::middleware::from_fn_with_state;
 use axum::{Extension, Router};
 use jiff::Timestamp;
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
+use tower::ServiceExt as _;
 
 pub use faults::{Fault, FaultSwitch};
 pub use options::Options;
 
 use auth::{Identity, Tokens};
 use durable::Durable;
+use pki::Pki;
 use registry::Served;
 use store::{Expect, Key, Store};
 
@@ -116,6 +124,7 @@ struct Inner {
     store: Store,
     served: Served,
     tokens: Tokens,
+    pki: Pki,
     services: kinds::Range,
     /// Ends all watches.
     closing: CancellationToken,
@@ -173,13 +182,17 @@ impl Server {
             what: failure.message,
         };
         let store = open_store(&options)?;
-        let token: [u8; 32] = object::random().map_err(setup)?;
-        let token: String = token.iter().map(|b| format!("{b:02x}")).collect();
+        let pki = Pki::open(
+            options.data_dir.as_deref(),
+            &options.name,
+            &options.server_names,
+        )?;
         let inner = Inner {
             faults: FaultSwitch::default(),
             served: Served::new(&store),
             store,
-            tokens: Tokens::new(token, object::random().map_err(setup)?),
+            tokens: Tokens::new(pki.admin_token.clone(), pki.token_key),
+            pki,
             services,
             closing: CancellationToken::new(),
             options,
@@ -209,14 +222,32 @@ impl Server {
     /// any client from outside. Call it inside a tokio runtime.
     #[must_use]
     pub fn outside_client(&self) -> kube::Client {
-        self.client()
+        let router = self
+            .router()
+            .layer(Extension(Identity::admin()))
+            .layer(from_fn_with_state(Arc::clone(&self.inner), front::suffer));
+        let faults = self.inner.faults.clone();
+        let service = tower::service_fn(move |request: http::Request<kube::client::Body>| {
+            let (router, faults) = (router.clone(), faults.clone());
+            async move {
+                if faults.get() == Fault::Drop {
+                    return Err(std::io::Error::from(std::io::ErrorKind::ConnectionRefused));
+                }
+                let Ok(response) = router.oneshot(request).await;
+                Ok(response)
+            }
+        });
+        kube::Client::new(service, "default")
     }
 
     /// The router with authentication and faults on, as the TLS listener
     /// serves it.
     #[must_use]
     pub fn client_as_router(&self) -> Router {
+        let inner = &self.inner;
         self.router()
+            .layer(from_fn_with_state(Arc::clone(inner), front::authenticate))
+            .layer(from_fn_with_state(Arc::clone(inner), front::suffer))
     }
 
     /// The switch that makes this server slow, silent or absent.
@@ -240,8 +271,11 @@ impl Server {
         listener: TcpListener,
         shutdown: CancellationToken,
     ) -> Result<(), ServeError> {
-        drop(listener);
-        shutdown.cancelled().await;
+        let config = listen::config(&self.inner.pki)?;
+        let router = self.client_as_router();
+        let faults = self.inner.faults.clone();
+        let closing = self.inner.closing.clone();
+        listen::serve(listener, config, router, faults, shutdown, closing).await;
         Ok(())
     }
 
@@ -251,7 +285,7 @@ impl Server {
     /// never.
     #[must_use]
     pub fn kubeconfig(&self, server_url: &str) -> String {
-        server_url.to_owned()
+        kubeconfig::admin(&self.inner.pki, &self.inner.options.name, server_url)
     }
 }
 

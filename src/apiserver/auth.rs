@@ -81,11 +81,6 @@ impl Tokens {
         Self { admin, key }
     }
 
-    /// The administrator's token, for a kubeconfig.
-    pub(super) fn admin(&self) -> &str {
-        &self.admin
-    }
-
     fn signature(&self, text: &str) -> Option<Vec<u8>> {
         let mut mac = Hmac::<Sha256>::new_from_slice(&self.key).ok()?;
         mac.update(text.as_bytes());

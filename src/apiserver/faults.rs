@@ -45,4 +45,14 @@ impl FaultSwitch {
     pub fn get(&self) -> Fault {
         *self.0.borrow()
     }
+    pub(super) fn subscribe(&self) -> watch::Receiver<Fault> {
+        self.0.subscribe()
+    }
+
+    /// Returns once the switch stands at `fault`.
+    pub(super) async fn wait_for(&self, fault: Fault) {
+        let mut changes = self.0.subscribe();
+        // The sender lives in self, so this cannot fail.
+        let _ = changes.wait_for(|now| *now == fault).await;
+    }
 }

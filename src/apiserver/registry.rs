@@ -9,7 +9,7 @@ use arc_swap::ArcSwap;
 
 use super::crd;
 use super::resource::{self, Resource};
-use super::store::{Collection, Store};
+use super::store::Store;
 
 /// A snapshot of everything that is served.
 #[derive(Debug, Default)]
@@ -17,7 +17,6 @@ pub(super) struct Registry {
     /// In discovery order.
     resources: Vec<Arc<Resource>>,
     index: BTreeMap<(String, String, String), Arc<Resource>>,
-    by_collection: BTreeMap<Collection, Arc<Resource>>,
     /// Per definition name: its revision and resources, to be taken over
     /// when it did not change.
     definitions: BTreeMap<String, (u64, Vec<Arc<Resource>>)>,
@@ -56,10 +55,6 @@ impl Registry {
             resource.version.clone(),
             resource.plural.clone(),
         );
-        if resource.form == resource::Form::Stored {
-            let collection = Arc::clone(&resource.collection);
-            self.by_collection.insert(collection, Arc::clone(&resource));
-        }
         self.index.insert(place, Arc::clone(&resource));
         self.resources.push(resource);
     }
@@ -67,15 +62,6 @@ impl Registry {
     pub(super) fn find(&self, group: &str, version: &str, plural: &str) -> Option<Arc<Resource>> {
         let place = (group.to_owned(), version.to_owned(), plural.to_owned());
         self.index.get(&place).cloned()
-    }
-
-    /// The resource whose served form is the stored one.
-    pub(super) fn stored(&self, collection: &Collection) -> Option<Arc<Resource>> {
-        self.by_collection.get(collection).cloned()
-    }
-
-    pub(super) fn resources(&self) -> &[Arc<Resource>] {
-        &self.resources
     }
 
     /// Groups in discovery order with their versions, the preferred first.
