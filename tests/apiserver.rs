@@ -736,7 +736,7 @@ async fn each_credential_of_the_kubeconfig_is_enough_and_none_is_not() {
             4
         );
     }
-    let nothing = without(&token_only, &["    token:"]).replace("  user:", "  user: {}");
+    let nothing = without(&token_only, &["    token:"]).replace("\n  user:\n", "\n  user: {}\n");
     let client = client_of(&nothing).await;
     let namespaces: Api<Namespace> = Api::all(client.clone());
     let (code, why, _) = reason(namespaces.list(&ListParams::default()).await);
