@@ -215,12 +215,10 @@ fn check_applied(request: &ApplyRequest<'_>) -> Result<(), ApplyError> {
     if !request.applied.is_object() {
         return Err(bad("the applied object must be an object".to_owned()));
     }
-    let version = field("/apiVersion").as_str().unwrap_or_default();
-    if version != request.api_version {
+    if field("/apiVersion").as_str() != Some(request.api_version) {
         return Err(bad(format!(
-            "Incorrect version specified in apply patch. Specified patch version: {version}, \
-             expected: {}",
-            request.api_version
+            "invalid object type: {}",
+            kind_text(request.applied)
         )));
     }
     if !field("/metadata/managedFields").is_null() {
@@ -242,12 +240,19 @@ fn misfit(request: &ApplyRequest<'_>, errors: &[String]) -> ApplyError {
         many => format!("errors:\n  {}", many.join("\n  ")),
     };
     bad(format!(
-        "failed to create typed patch object ({}/{}; {}, Kind={}): {errors}",
+        "failed to create typed patch object ({}/{}; {}): {errors}",
         text("/metadata/namespace"),
         text("/metadata/name"),
-        text("/apiVersion"),
-        text("/kind"),
+        kind_text(request.applied),
     ))
+}
+
+/// Group, version and kind as Go prints them: `apps/v1, Kind=Deployment`, `/v1, Kind=Service`.
+fn kind_text(object: &Value) -> String {
+    let text = |name: &str| object.get(name).and_then(Value::as_str).unwrap_or_default();
+    let version = text("apiVersion");
+    let slash = if version.contains('/') { "" } else { "/" };
+    format!("{slash}{version}, Kind={}", text("kind"))
 }
 
 /// An object of the same kind with nothing in it.
@@ -496,5 +501,7 @@ pub fn keep_times(live: &Value, new: &mut Value) {
     }
 }
 
+#[cfg(test)]
+mod replay;
 #[cfg(test)]
 mod tests;

@@ -160,6 +160,8 @@ pub struct Schema {
     pub patch_retain_keys: bool,
     /// Decoded into Go structs by kube-apiserver, so `null` means absent (built-in kinds).
     pub go_type: bool,
+    /// This field is never absent to kube-apiserver, only empty (structs by value in Go).
+    pub always_present: bool,
     /// Name of the shared definition this node is, for `$ref`s in OpenAPI documents.
     pub definition: Option<Arc<str>>,
     /// Bounds and value rules; `None` when there are none.

@@ -33,8 +33,52 @@ pub(super) fn compare(old: &Value, new: &Value, type_ref: TypeRef<'_>) -> Compar
         path: Vec::new(),
         found: Comparison::default(),
     };
-    walk.node(Some(old), Some(new), type_ref);
+    walk.node(Side::of(Some(old)), Side::of(Some(new)), type_ref);
     walk.found
+}
+
+/// One of the two values. A struct that Go embeds by value is there even when it is absent.
+#[derive(Clone, Copy)]
+struct Side<'v> {
+    value: Option<&'v Value>,
+    present: bool,
+}
+
+impl<'v> Side<'v> {
+    fn of(value: Option<&'v Value>) -> Self {
+        Self {
+            value,
+            present: value.is_some(),
+        }
+    }
+
+    fn object(&self) -> Option<&'v JsonMap<String, Value>> {
+        self.value
+            .and_then(Value::as_object)
+            .filter(|map| !map.is_empty())
+    }
+
+    fn items(&self) -> &'v [Value] {
+        self.value
+            .and_then(Value::as_array)
+            .map(Vec::as_slice)
+            .unwrap_or_default()
+    }
+
+    fn child(&self, map: &Map<'_>, name: &str) -> Self {
+        let value = self.value.and_then(|value| value.get(name));
+        let present = value.is_some() || (self.present && map.always_present(name));
+        Self { value, present }
+    }
+
+    fn is_empty(&self) -> bool {
+        match self.value {
+            None | Some(Value::Null) => true,
+            Some(Value::Object(map)) => map.is_empty(),
+            Some(Value::Array(items)) => items.is_empty(),
+            Some(_) => false,
+        }
+    }
 }
 
 struct Walk {
@@ -43,28 +87,28 @@ struct Walk {
 }
 
 impl Walk {
-    fn node(&mut self, old: Option<&Value>, new: Option<&Value>, type_ref: TypeRef<'_>) {
+    fn node(&mut self, old: Side<'_>, new: Side<'_>, type_ref: TypeRef<'_>) {
         let atom = type_ref.resolve();
-        let (from_old, from_new) = (atom.deduce(old), atom.deduce(new));
-        let leaf = if new.is_none() {
+        let (from_old, from_new) = (atom.deduce(old.value), atom.deduce(new.value));
+        let leaf = if new.value.is_none() {
             self.by_atom(from_old, old, new)
         } else {
-            if old.is_some() && !from_old.same_parts(&from_new) {
+            if old.value.is_some() && !from_old.same_parts(&from_new) {
                 self.by_atom(from_old, old, new);
             }
             self.by_atom(from_new, old, new)
         };
         if !leaf {
-            if old.is_none() {
+            if !old.present {
                 self.found.added.insert(&self.path);
-            } else if new.is_none() {
+            } else if !new.present {
                 self.found.removed.insert(&self.path);
             }
         }
     }
 
     /// Returns whether the value was treated as a leaf.
-    fn by_atom(&mut self, atom: Atom<'_>, old: Option<&Value>, new: Option<&Value>) -> bool {
+    fn by_atom(&mut self, atom: Atom<'_>, old: Side<'_>, new: Side<'_>) -> bool {
         if let Some(map) = atom.map {
             self.objects(&map, old, new)
         } else if let (None, Some(list)) = (atom.scalar, atom.list) {
@@ -74,8 +118,15 @@ impl Walk {
         }
     }
 
-    fn leaf(&mut self, old: Option<&Value>, new: Option<&Value>) -> bool {
-        match (old, new) {
+    fn leaf(&mut self, old: Side<'_>, new: Side<'_>) -> bool {
+        if old.present && new.present && old.is_empty() && new.is_empty() {
+            let changed = matches!((old.value, new.value), (Some(old), Some(new)) if old != new);
+            if changed {
+                self.found.modified.insert(&self.path);
+            }
+            return true;
+        }
+        match (old.value, new.value) {
             (None, _) => self.found.added.insert(&self.path),
             (_, None) => self.found.removed.insert(&self.path),
             (Some(old), Some(new)) => {
@@ -87,34 +138,24 @@ impl Walk {
         true
     }
 
-    fn objects(&mut self, map: &Map<'_>, old: Option<&Value>, new: Option<&Value>) -> bool {
-        let left = old.and_then(Value::as_object).filter(|map| !map.is_empty());
-        let right = new.and_then(Value::as_object).filter(|map| !map.is_empty());
+    fn objects(&mut self, map: &Map<'_>, old: Side<'_>, new: Side<'_>) -> bool {
+        let (left, right) = (old.object(), new.object());
         if map.atomic || (left.is_none() && right.is_none()) {
             return self.leaf(old, new);
         }
-        let empty = JsonMap::new();
-        let (left, right) = (left.unwrap_or(&empty), right.unwrap_or(&empty));
-        for name in left
-            .keys()
-            .chain(right.keys().filter(|name| !left.contains_key(*name)))
-        {
+        let names = left.into_iter().flat_map(JsonMap::keys);
+        let more = right.into_iter().flat_map(JsonMap::keys);
+        let known = |name: &String| left.is_some_and(|left| left.contains_key(name));
+        for name in names.chain(more.filter(|name| !known(name))) {
             self.path.push(PathElement::Field(name.clone()));
-            self.node(left.get(name), right.get(name), map.child(name));
+            self.node(old.child(map, name), new.child(map, name), map.child(name));
             self.path.pop();
         }
         false
     }
 
-    fn lists(&mut self, list: &List<'_>, old: Option<&Value>, new: Option<&Value>) -> bool {
-        let left = old
-            .and_then(Value::as_array)
-            .map(Vec::as_slice)
-            .unwrap_or_default();
-        let right = new
-            .and_then(Value::as_array)
-            .map(Vec::as_slice)
-            .unwrap_or_default();
+    fn lists(&mut self, list: &List<'_>, old: Side<'_>, new: Side<'_>) -> bool {
+        let (left, right) = (old.items(), new.items());
         if list.is_atomic() || (left.is_empty() && right.is_empty()) {
             return self.leaf(old, new);
         }
@@ -141,17 +182,18 @@ impl Walk {
     fn items(&mut self, list: &List<'_>, old: &[&Value], new: &[&Value]) {
         match (old.len(), new.len()) {
             (0 | 1, 0 | 1) => {
-                self.node(old.first().copied(), new.first().copied(), list.element);
+                let (old, new) = (old.first().copied(), new.first().copied());
+                self.node(Side::of(old), Side::of(new), list.element);
             }
             (0 | 1, _) => {
                 if let Some(old) = old.first() {
-                    self.node(Some(old), None, list.element);
+                    self.node(Side::of(Some(old)), Side::of(None), list.element);
                 }
                 self.found.added.insert(&self.path);
             }
             (_, 0 | 1) => {
                 if let Some(new) = new.first() {
-                    self.node(None, Some(new), list.element);
+                    self.node(Side::of(None), Side::of(Some(new)), list.element);
                 }
                 self.found.removed.insert(&self.path);
             }

@@ -177,6 +177,12 @@ impl<'a> Map<'a> {
         self.fields.is_some_and(|fields| fields.contains_key(name))
     }
 
+    /// Whether the field counts as there even when it is absent.
+    pub(super) fn always_present(&self, name: &str) -> bool {
+        let field = self.fields.and_then(|fields| fields.get(name));
+        field.is_some_and(|field| field.always_present)
+    }
+
     /// The type of the value at `name`.
     pub(super) fn child(&self, name: &str) -> TypeRef<'a> {
         self.fields
@@ -301,20 +307,49 @@ impl Atom<'_> {
 /// Checks a scalar; `null` and absence always pass.
 pub(super) fn check_scalar(scalar: Scalar, value: Option<&Value>, prefix: &str) -> Option<String> {
     let value = value.filter(|value| !value.is_null())?;
-    let (fits, expected) = match scalar {
-        Scalar::Numeric => (value.is_number(), "numeric (int or float)"),
-        Scalar::Text => (value.is_string(), "string"),
-        Scalar::Boolean => (value.is_boolean(), "boolean"),
-        Scalar::Untyped => (!value.is_object() && !value.is_array(), "any scalar"),
+    let (fits, expected, got) = match scalar {
+        Scalar::Numeric => (
+            value.is_number(),
+            "numeric (int or float)",
+            go_type(value).to_owned(),
+        ),
+        Scalar::Text => (value.is_string(), "string", go_syntax(value)),
+        Scalar::Boolean => (value.is_boolean(), "boolean", describe(value)),
+        Scalar::Untyped => (
+            !value.is_object() && !value.is_array(),
+            "any scalar",
+            describe(value),
+        ),
     };
-    (!fits).then(|| format!("{prefix}expected {expected}, got {}", describe(value)))
+    (!fits).then(|| format!("{prefix}expected {expected}, got {got}"))
 }
 
-/// A value in a message: its type and, for scalars, what it is.
+fn go_type(value: &Value) -> &'static str {
+    match value {
+        Value::Object(_) => "map[string]interface {}",
+        Value::Array(_) => "[]interface {}",
+        Value::String(_) => "string",
+        Value::Bool(_) => "bool",
+        Value::Number(number) if number.is_f64() => "float64",
+        Value::Number(_) => "int64",
+        Value::Null => "<nil>",
+    }
+}
+
+/// As Go's `%#v` prints the value; containers by their type alone.
+fn go_syntax(value: &Value) -> String {
+    let inner = match value {
+        Value::Object(_) | Value::Array(_) => go_type(value).to_owned(),
+        scalar => scalar.to_string(),
+    };
+    format!("&value.valueUnstructured{{Value:{inner}}}")
+}
+
+/// As Go's `%v` prints the value; containers by their type alone.
 pub(super) fn describe(value: &Value) -> String {
     match value {
-        Value::Object(_) => "map".to_owned(),
-        Value::Array(_) => "list".to_owned(),
-        scalar => format!("&value.valueUnstructured{{Value:{scalar}}}"),
+        Value::Object(_) | Value::Array(_) => format!("&{{{}}}", go_type(value)),
+        Value::String(text) => format!("&{{{text}}}"),
+        scalar => format!("&{{{scalar}}}"),
     }
 }

@@ -19,8 +19,8 @@ use schemars::generate::{SchemaGenerator, SchemaSettings};
 use serde_json::{Map, Value, json};
 
 use super::parse::Reader;
-use super::{Additional, Rules, Schema, SchemaError, Type};
-use merge_keys::{ATOMIC_MAPS, DEFAULTS, MERGES, Patch};
+use super::{Rules, Schema, SchemaError, Type};
+use merge_keys::{ALWAYS_PRESENT, ATOMIC_MAPS, DEFAULTS, MERGES, Patch};
 
 mod merge_keys;
 
@@ -269,6 +269,20 @@ fn complete(name: &str, schema: &mut Schema) {
     {
         change(schema, field, |field| field.default = Some((*value).into()));
     }
+    let values = ALWAYS_PRESENT
+        .iter()
+        .filter(|(definition, _)| *definition == short);
+    // Go writes an empty required list or map as `null`, not as nothing.
+    let required = schema.required.clone();
+    let nulls = required.iter().map(String::as_str);
+    let structs = values
+        .map(|(_, field)| *field)
+        .chain(["metadata", "spec", "status"]);
+    for name in structs.chain(nulls) {
+        change(schema, name, |field| {
+            field.always_present = matches!(field.kind, Some(Type::Object | Type::Array));
+        });
+    }
     let observed = short.ends_with("Status") || short.ends_with("Condition");
     let properties = &schema.properties;
     schema.required.retain(|field| {
@@ -277,12 +291,6 @@ fn complete(name: &str, schema: &mut Schema) {
             .is_some_and(|field| field.kind == Some(Type::Array));
         !observed && field != "metadata" && (!list || field == "containers")
     });
-    if let Some(items) = &schema.items
-        && schema.additional == Additional::Unset
-        && items.kind.is_none()
-    {
-        schema.preserve_unknown = true;
-    }
 }
 
 fn change(schema: &mut Schema, field: &str, with: impl FnOnce(&mut Schema)) {
