@@ -15,7 +15,7 @@ use super::config::GitConfig;
 use super::error::GitError;
 use super::handle::{Repository, RepositoryHandle};
 use super::http::{Endpoint, plain};
-use super::mirror::Mirror;
+use super::mirror::{self, Mirror};
 use super::spec::{Auth, Credential, RepositorySpec};
 use super::transport;
 use super::tree::TreeLimits;
@@ -142,8 +142,10 @@ impl Fetcher {
         };
         let dir = shared.options.cache_dir.join(format!("{name}.git"));
         let host = open.host(&remote.host());
+        let mirror = Mirror::new(dir, remote, shared.options.max_repo_bytes);
+        mirror.touch();
         let repository = Arc::new(Repository::new(
-            Mirror::new(dir, remote, shared.options.max_repo_bytes),
+            mirror,
             endpoint,
             [host, Arc::clone(&shared.all)],
             shared.runtime.clone(),
@@ -152,6 +154,36 @@ impl Fetcher {
         open.repositories.retain(|_, weak| weak.strong_count() > 0);
         open.repositories.insert(name, Arc::downgrade(&repository));
         Ok(RepositoryHandle::new(repository))
+    }
+}
+
+impl Fetcher {
+    /// Removes mirrors that no handle uses and that were opened last longer
+    /// than `unused_for` ago; returns how many. Blocks; meant for once a day.
+    #[must_use]
+    pub fn sweep(&self, unused_for: Duration) -> usize {
+        let shared = &self.shared;
+        // Holding the lock keeps a mirror from being opened meanwhile.
+        let open = shared.open.lock().unwrap_or_else(PoisonError::into_inner);
+        let Ok(entries) = fs::read_dir(&shared.options.cache_dir) else {
+            return 0;
+        };
+        let mut removed = 0;
+        for entry in entries.filter_map(Result::ok) {
+            let path = entry.path();
+            let in_use = path
+                .file_stem()
+                .and_then(|stem| open.repositories.get(stem.to_str()?))
+                .is_some_and(|weak| weak.strong_count() > 0);
+            if in_use || mirror::unused_for(&path).is_none_or(|age| age < unused_for) {
+                continue;
+            }
+            match mirror::remove_mirror(&path) {
+                Ok(()) => removed += 1,
+                Err(error) => tracing::warn!(%error, "an unused git mirror stays"),
+            }
+        }
+        removed
     }
 }
 

@@ -15,7 +15,7 @@ use super::mirror::Mirror;
 use super::poll::{Known, PollOptions, Watcher};
 use super::spec::{Commit, Heads, ObjectId, Reference, Revision};
 use super::transport::Session;
-use super::tree::{self, TreeLimits, TreeSnapshot};
+use super::tree::{self, SnapshotCache, TreeLimits, TreeSnapshot};
 
 /// What a listing may transfer; a repository with 500,000 references fits.
 const MAX_LISTING: u64 = 64 << 20;
@@ -42,6 +42,7 @@ pub(super) struct Repository {
     /// One operation against the server at a time.
     network: Arc<tokio::sync::Mutex<()>>,
     latest: Mutex<Option<Listing>>,
+    snapshots: Mutex<SnapshotCache>,
     watchers: Mutex<HashMap<(Reference, PollOptions), Known>>,
 }
 
@@ -70,6 +71,7 @@ impl Repository {
             limits: options.tree_limits,
             network: Arc::default(),
             latest: Mutex::new(None),
+            snapshots: Mutex::default(),
             watchers: Mutex::default(),
         }
     }
@@ -204,14 +206,40 @@ impl RepositoryHandle {
     /// [`GitError::LinkEscapes`], [`GitError::TooLarge`],
     /// [`GitError::MissingObject`] (fetch again).
     pub async fn tree(&self, commit: ObjectId, path: &str) -> Result<Arc<TreeSnapshot>, GitError> {
-        let path = path.to_owned();
+        let mut found = self.trees(commit, &[path]).await?;
+        found.pop().unwrap_or_else(|| Err(self.repository.lost()))
+    }
+
+    /// The files below several paths, in order, in one go: what a new commit
+    /// means for every Subscription of the repository. Trees that did not
+    /// change come from a cache.
+    ///
+    /// # Errors
+    /// Of each path as of [`Self::tree`]; as a whole if the mirror cannot be
+    /// read.
+    pub async fn trees<P: AsRef<str>>(
+        &self,
+        commit: ObjectId,
+        paths: &[P],
+    ) -> Result<Vec<Result<Arc<TreeSnapshot>, GitError>>, GitError> {
+        let paths: Vec<String> = paths.iter().map(|path| path.as_ref().to_owned()).collect();
         self.locally(move |repository| {
             let limits = repository.limits;
-            let found = repository
-                .mirror
-                .read(|git| tree::snapshot(git, commit, &path, &limits));
-            repository.distrust_if_incomplete(commit, &found);
-            found.map(Arc::new)
+            let list = |git: &git2::Repository| {
+                let mut cache = repository
+                    .snapshots
+                    .lock()
+                    .unwrap_or_else(PoisonError::into_inner);
+                let listed = paths
+                    .iter()
+                    .map(|path| tree::snapshot(git, commit, path, &limits, &mut cache));
+                Ok(listed.collect::<Vec<_>>())
+            };
+            let found = repository.mirror.read(list)?;
+            for result in &found {
+                repository.distrust_if_incomplete(commit, result);
+            }
+            Ok(found)
         })
         .await
     }

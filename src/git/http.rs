@@ -1,7 +1,8 @@
 //! HTTP to a git server: TLS settings of one Channel, statuses, redirects.
 
+mod tls;
+
 use std::error::Error as _;
-use std::sync::Arc;
 use std::time::Duration;
 
 use base64::Engine as _;
@@ -14,11 +15,6 @@ use hyper_rustls::HttpsConnector;
 use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::{TokioExecutor, TokioTimer};
-use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
-use rustls::crypto::CryptoProvider;
-use rustls::{ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme};
-use rustls_pki_types::pem::PemObject as _;
-use rustls_pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
 
 use super::error::GitError;
 use super::spec::{Auth, Credential};
@@ -49,7 +45,7 @@ impl Endpoint {
         connector.set_connect_timeout(Some(CONNECT_TIMEOUT));
         connector.set_nodelay(true);
         let https = hyper_rustls::HttpsConnectorBuilder::new()
-            .with_tls_config(tls_config(auth)?)
+            .with_tls_config(tls::client_config(auth)?)
             .https_or_http()
             .enable_http1()
             .wrap_connector(connector);
@@ -137,10 +133,19 @@ impl Endpoint {
         request: Request<Full<Bytes>>,
         base: &Uri,
     ) -> Result<Response<Incoming>, GitError> {
-        self.client
-            .request(request)
-            .await
-            .map_err(|error| connection_error(&error, &redact(&base.to_string())))
+        let url = redact(&base.to_string());
+        let mut attempts = 3;
+        loop {
+            attempts -= 1;
+            match self.client.request(request.clone()).await {
+                Ok(response) => return Ok(response),
+                // A server that dislikes our certificate says so after the TLS
+                // 1.3 handshake; if it closes before the request is written,
+                // the reason is lost, and a second attempt may bring it out.
+                Err(error) if attempts > 0 && closed_early(&error) => {}
+                Err(error) => return Err(connection_error(&error, &url)),
+            }
+        }
     }
 
     fn check(
@@ -274,64 +279,12 @@ fn basic(credential: &Credential) -> Result<Option<HeaderValue>, GitError> {
     Ok(Some(value))
 }
 
-fn tls_config(auth: &Auth) -> Result<ClientConfig, GitError> {
-    let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let invalid = |what: &'static str, reason: String| GitError::InvalidAuth { what, reason };
-    let builder = ClientConfig::builder_with_provider(provider.clone())
-        .with_safe_default_protocol_versions()
-        .map_err(|error| invalid("TLS settings", error.to_string()))?;
-    let builder = if auth.insecure_skip_verify {
-        builder
-            .dangerous()
-            .with_custom_certificate_verifier(Arc::new(AcceptAny(provider)))
-    } else {
-        let mut roots = RootCertStore::empty();
-        roots.extend(webpki_roots());
-        for certificate in certificates("caCerts", auth.ca_certs.as_deref().unwrap_or_default())? {
-            roots
-                .add(certificate)
-                .map_err(|error| invalid("caCerts", error.to_string()))?;
-        }
-        builder.with_root_certificates(roots)
-    };
-    let Credential::ClientCertificate { cert, key } = &auth.credential else {
-        return Ok(builder.with_no_client_auth());
-    };
-    let chain = certificates("clientCert", cert)?;
-    let key = PrivateKeyDer::from_pem_slice(key.as_bytes()).map_err(|_| {
-        invalid(
-            "clientKey",
-            "it holds no private key in PEM form".to_owned(),
-        )
-    })?;
-    builder
-        .with_client_auth_cert(chain, key)
-        .map_err(|error| invalid("clientCert and clientKey", error.to_string()))
-}
-
-/// The certificates of a PEM text; an empty text has none, a text without any
-/// is an error, so that a mistake is not taken for "trust nothing more".
-fn certificates(what: &'static str, pem: &str) -> Result<Vec<CertificateDer<'static>>, GitError> {
-    if pem.trim().is_empty() && what == "caCerts" {
-        return Ok(Vec::new());
-    }
-    let found: Vec<_> = CertificateDer::pem_slice_iter(pem.as_bytes())
-        .collect::<Result<_, _>>()
-        .map_err(|_| GitError::InvalidAuth {
-            what,
-            reason: "it is not valid PEM".to_owned(),
-        })?;
-    if found.is_empty() {
-        return Err(GitError::InvalidAuth {
-            what,
-            reason: "it holds no certificate in PEM form".to_owned(),
-        });
-    }
-    Ok(found)
-}
-
-fn webpki_roots() -> impl Iterator<Item = rustls_pki_types::TrustAnchor<'static>> {
-    webpki_roots::TLS_SERVER_ROOTS.iter().cloned()
+/// Whether the connection was closed before the request went out.
+fn closed_early(error: &hyper_util::client::legacy::Error) -> bool {
+    error
+        .source()
+        .and_then(|source| source.downcast_ref::<hyper::Error>())
+        .is_some_and(hyper::Error::is_canceled)
 }
 
 /// Sorts a failed connection: trust, our client certificate, or the network.
@@ -368,6 +321,9 @@ fn connection_error(error: &hyper_util::client::legacy::Error, url: &str) -> Git
         reason = cause.to_string();
         source = cause.source();
     }
+    if closed_early(error) {
+        reason = "it closed the connection at once; it may want a client certificate".to_owned();
+    }
     GitError::Unreachable {
         url: url.to_owned(),
         reason: plain(&reason),
@@ -391,48 +347,6 @@ pub(super) fn plain(text: &str) -> String {
         .collect::<String>()
         .trim()
         .to_owned()
-}
-
-/// `insecureSkipVerify`: any certificate, but the handshake must still be
-/// signed by its key.
-#[derive(Debug)]
-struct AcceptAny(Arc<CryptoProvider>);
-
-impl ServerCertVerifier for AcceptAny {
-    fn verify_server_cert(
-        &self,
-        _end_entity: &CertificateDer<'_>,
-        _intermediates: &[CertificateDer<'_>],
-        _server_name: &ServerName<'_>,
-        _ocsp_response: &[u8],
-        _now: UnixTime,
-    ) -> Result<ServerCertVerified, rustls::Error> {
-        Ok(ServerCertVerified::assertion())
-    }
-
-    fn verify_tls12_signature(
-        &self,
-        message: &[u8],
-        cert: &CertificateDer<'_>,
-        dss: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        let algorithms = &self.0.signature_verification_algorithms;
-        rustls::crypto::verify_tls12_signature(message, cert, dss, algorithms)
-    }
-
-    fn verify_tls13_signature(
-        &self,
-        message: &[u8],
-        cert: &CertificateDer<'_>,
-        dss: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        let algorithms = &self.0.signature_verification_algorithms;
-        rustls::crypto::verify_tls13_signature(message, cert, dss, algorithms)
-    }
-
-    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.0.signature_verification_algorithms.supported_schemes()
-    }
 }
 
 #[cfg(test)]
@@ -478,34 +392,6 @@ mod tests {
             ("https://h/a", "file:///etc/info/refs"),
         ] {
             assert!(redirect(from, location).is_err(), "{location}");
-        }
-    }
-
-    #[test]
-    fn a_mistaken_certificate_is_an_error_without_its_text() {
-        for (auth, what) in [
-            (
-                Auth {
-                    ca_certs: Some("secret, not PEM".to_owned()),
-                    ..Auth::default()
-                },
-                "caCerts",
-            ),
-            (
-                Auth {
-                    credential: Credential::ClientCertificate {
-                        cert: "secret".to_owned(),
-                        key: "secret".to_owned(),
-                    },
-                    ..Auth::default()
-                },
-                "clientCert",
-            ),
-        ] {
-            let error = tls_config(&auth).unwrap_err();
-            assert!(matches!(error, GitError::InvalidAuth { .. }));
-            assert!(error.to_string().contains(what), "{error}");
-            assert!(!error.to_string().contains("secret"), "{error}");
         }
     }
 }

@@ -1,6 +1,8 @@
 //! A bare mirror on disk. Everything here blocks; callers run it on the
 //! blocking pool and hold the repository's network lock while they fetch.
 
+mod compact;
+
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -20,8 +22,6 @@ use super::url::RemoteUrl;
 const NAMESPACE: &str = "refs/pilothouse";
 /// libgit2's "all of the history", for servers that give no single commit.
 const UNSHALLOW: i32 = i32::MAX;
-/// Packs after which a mirror is built anew: every fetch adds one.
-const MAX_PACKS: usize = 200;
 /// Marks a directory as ours, so that nothing else is ever removed.
 const MARKER: &str = "pilothouse-mirror";
 
@@ -53,6 +53,14 @@ impl Mirror {
         }
     }
 
+    /// Notes on disk that the mirror is in use, for [`unused_for`].
+    pub(super) fn touch(&self) {
+        if self.dir.join(MARKER).exists() {
+            // The mirror works without; it may only be swept earlier.
+            let _ = fs::write(self.dir.join(MARKER), format!("{}\n", self.remote));
+        }
+    }
+
     pub(super) fn remote(&self) -> &RemoteUrl {
         &self.remote
     }
@@ -76,7 +84,7 @@ impl Mirror {
         session: &Arc<Session>,
     ) -> Result<Fetched, GitError> {
         session.enter(|| {
-            if self.suspect.swap(false, Ordering::Relaxed) || self.packs() > MAX_PACKS {
+            if self.suspect.swap(false, Ordering::Relaxed) {
                 self.discard()?;
             }
             let repository = self.open_or_create()?;
@@ -97,6 +105,7 @@ impl Mirror {
             let commit = commit_at(&repository, revision.id, revision.branch)
                 .ok_or_else(|| missing(revision.id))?;
             keep(&repository, reference, commit.id, session)?;
+            self.compact(&repository);
             Ok(Fetched {
                 heads: Arc::new(heads),
                 commit,
@@ -125,10 +134,18 @@ impl Mirror {
                 .map_or_else(|| id.to_string(), |(name, _)| name.clone()),
             other => other.full_name().unwrap_or_default(),
         };
-        // libgit2 cannot make a shallow copy of a local repository.
-        let depth = i32::from(matches!(self.remote, RemoteUrl::Http(_)));
+        // One commit is enough, but asking for a depth costs a request: once
+        // the server knows what we have, it sends only what is new. (libgit2
+        // cannot make a shallow copy of a local repository.)
+        let begun = repository.refname_to_id(&kept_as(reference)).is_ok();
+        let depth = i32::from(matches!(self.remote, RemoteUrl::Http(_)) && !begun);
         let wanted = format!("+{source}:{NAMESPACE}/wanted");
         let first = download(remote, &[wanted], depth, session);
+        if begun && matches!(first, Err(GitError::TooLarge { .. })) {
+            // The rest of a rewritten history may be what is large: begin
+            // anew with one commit.
+            self.distrust();
+        }
         if !matches!(reference, Reference::Commit(_)) {
             first?;
         } else if first.is_err() || !has_commit(repository, revision.id) {
@@ -233,13 +250,25 @@ impl Mirror {
         remove_mirror(&self.dir).map_err(|error| self.failed(&error.to_string()))
     }
 
-    fn packs(&self) -> usize {
-        fs::read_dir(self.dir.join("objects/pack")).map_or(0, |entries| {
-            entries
-                .filter_map(Result::ok)
-                .filter(|entry| entry.path().extension().is_some_and(|e| e == "pack"))
-                .count()
-        })
+    /// Merges small packs now and then; a failure costs nothing but time.
+    fn compact(&self, repository: &Repository) {
+        let old = match compact::merged(repository, &self.dir) {
+            Ok(old) => old,
+            Err(error) => {
+                tracing::warn!(
+                    error = error.message(),
+                    "packs of a git mirror stay unmerged"
+                );
+                return;
+            }
+        };
+        if old.is_empty() {
+            return;
+        }
+        // The reader must not meet a pack that it knows but cannot open.
+        let mut reader = self.reader.lock().unwrap_or_else(PoisonError::into_inner);
+        *reader = None;
+        compact::remove(&old);
     }
 
     fn connect<'repo>(
@@ -364,6 +393,16 @@ fn commit_at(repository: &Repository, id: ObjectId, branch: Option<String>) -> O
     })
 }
 
+/// The mirror's own name for a reference.
+fn kept_as(reference: &Reference) -> String {
+    match reference {
+        Reference::Commit(id) => format!("{NAMESPACE}/commits/{id}"),
+        Reference::Head => format!("{NAMESPACE}/HEAD"),
+        Reference::Branch(name) => format!("{NAMESPACE}/heads/{name}"),
+        Reference::Tag(name) => format!("{NAMESPACE}/tags/{name}"),
+    }
+}
+
 /// Points a reference of the mirror at the commit: it is what the next fetch
 /// tells the server that we have.
 fn keep(
@@ -372,17 +411,7 @@ fn keep(
     id: ObjectId,
     session: &Session,
 ) -> Result<(), GitError> {
-    let name = match reference {
-        Reference::Commit(id) => format!("{NAMESPACE}/commits/{id}"),
-        Reference::Head => format!("{NAMESPACE}/HEAD"),
-        other => format!(
-            "{NAMESPACE}/{}",
-            other
-                .full_name()
-                .unwrap_or_default()
-                .trim_start_matches("refs/")
-        ),
-    };
+    let name = kept_as(reference);
     let at = repository.refname_to_id(&name).ok();
     if at == Some(id.0) {
         return Ok(());
@@ -425,6 +454,12 @@ fn disk_usage(dir: &Path) -> u64 {
             Err(_) => 0,
         })
         .sum()
+}
+
+/// How long ago a mirror was opened last; `None` for what is no mirror.
+pub(super) fn unused_for(dir: &Path) -> Option<std::time::Duration> {
+    let touched = fs::metadata(dir.join(MARKER)).ok()?.modified().ok()?;
+    Some(touched.elapsed().unwrap_or_default())
 }
 
 /// Removes a mirror that carries our marker; anything else stays.
