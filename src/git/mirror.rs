@@ -2,15 +2,18 @@
 //! blocking pool and hold the repository's network lock while they fetch.
 
 mod compact;
+mod place;
 
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use git2::{Direction, FetchOptions, ObjectType, Remote, RemoteCallbacks, Repository};
 use jiff::Timestamp;
 
+use self::place::{MARKER, disk_usage, local_url};
+pub(super) use self::place::{remove_mirror, unused_for};
 use super::error::GitError;
 use super::http::plain;
 use super::spec::{Commit, Heads, ObjectId, Reference, Revision};
@@ -22,8 +25,6 @@ use super::url::RemoteUrl;
 const NAMESPACE: &str = "refs/pilothouse";
 /// libgit2's "all of the history", for servers that give no single commit.
 const UNSHALLOW: i32 = i32::MAX;
-/// Marks a directory as ours, so that nothing else is ever removed.
-const MARKER: &str = "pilothouse-mirror";
 
 /// One mirror; the directory appears at the first fetch.
 pub(super) struct Mirror {
@@ -424,66 +425,4 @@ fn keep(
 
 fn missing(id: ObjectId) -> GitError {
     GitError::MissingObject { id: id.to_string() }
-}
-
-/// A `file://` URL that libgit2 decodes to exactly `path`.
-fn local_url(path: &Path) -> String {
-    use std::fmt::Write as _;
-    let mut url = String::from("file://");
-    for byte in path.as_os_str().as_encoded_bytes() {
-        if byte.is_ascii_alphanumeric() || b"/-._~".contains(byte) {
-            url.push(char::from(*byte));
-        } else {
-            // Writing to a String cannot fail.
-            let _ = write!(url, "%{byte:02X}");
-        }
-    }
-    url
-}
-
-/// Bytes of the packs and loose objects below `dir`.
-fn disk_usage(dir: &Path) -> u64 {
-    let Ok(entries) = fs::read_dir(dir) else {
-        return 0;
-    };
-    entries
-        .filter_map(Result::ok)
-        .map(|entry| match entry.metadata() {
-            Ok(data) if data.is_dir() => disk_usage(&entry.path()),
-            Ok(data) => data.len(),
-            Err(_) => 0,
-        })
-        .sum()
-}
-
-/// How long ago a mirror was opened last; `None` for what is no mirror.
-pub(super) fn unused_for(dir: &Path) -> Option<std::time::Duration> {
-    let touched = fs::metadata(dir.join(MARKER)).ok()?.modified().ok()?;
-    Some(touched.elapsed().unwrap_or_default())
-}
-
-/// Removes a mirror that carries our marker; anything else stays.
-pub(super) fn remove_mirror(dir: &Path) -> std::io::Result<()> {
-    if !dir.exists() {
-        return Ok(());
-    }
-    if !dir.join(MARKER).is_file() {
-        return Err(std::io::Error::other(
-            "the directory is not a mirror of ours",
-        ));
-    }
-    // The marker goes last with its directory: a crash in between leaves a
-    // directory that is still known as ours.
-    for entry in fs::read_dir(dir)? {
-        let entry = entry?;
-        if entry.file_name() == MARKER {
-            continue;
-        }
-        if entry.file_type()?.is_dir() {
-            fs::remove_dir_all(entry.path())?;
-        } else {
-            fs::remove_file(entry.path())?;
-        }
-    }
-    fs::remove_dir_all(dir)
 }

@@ -1,26 +1,22 @@
 //! The files below a path of a commit, listed without a checkout.
 
-use std::cell::Cell;
+mod reader;
+
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 
 use bytes::Bytes;
-use git2::{FileMode, Odb, Repository};
+use git2::{FileMode, Repository};
 use sha2::{Digest as _, Sha256};
 
+use self::reader::{Located, Reader};
 use super::error::GitError;
 use super::spec::ObjectId;
 
 /// Directories below each other; deeper trees are refused.
 const MAX_DEPTH: usize = 64;
-/// Symbolic links followed for one path, as Linux does at most 40.
-const MAX_LINKS: usize = 16;
-/// Longest target of a symbolic link, in bytes.
-const MAX_TARGET: usize = 4096;
 /// Directories read per entry allowed.
 const LOOKUPS_PER_ENTRY: usize = 4;
-/// Largest single directory object, in bytes.
-const MAX_TREE_OBJECT: usize = 16 << 20;
 
 /// Limits on what one Subscription's path may hold.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -172,13 +168,8 @@ pub(super) fn snapshot(
         .find_commit(commit.0)
         .map_err(|_| missing(commit.0))?;
     let budget = limits.entries.saturating_mul(LOOKUPS_PER_ENTRY);
-    let reader = Reader {
-        repository,
-        odb: repository.odb().map_err(|_| missing(commit.0))?,
-        root: commit_object.tree_id(),
-        budget,
-        lookups: Cell::new(budget),
-    };
+    let odb = repository.odb().map_err(|_| missing(commit.0))?;
+    let reader = Reader::new(repository, odb, commit_object.tree_id(), budget);
     let not_found = || GitError::PathNotFound {
         commit: commit.to_string(),
         path: path.chars().take(200).collect(),
@@ -311,125 +302,6 @@ fn manifests_too_large(what: &str, limits: &TreeLimits) -> GitError {
         unit: "bytes",
         advice: "choose a narrower git-path",
     }
-}
-
-/// Where a path leads once symbolic links are followed.
-enum Located {
-    Directory { path: String, tree: git2::Oid },
-    File { path: String, id: git2::Oid },
-    Submodule,
-    Nothing,
-    Outside,
-}
-
-struct Reader<'a> {
-    repository: &'a Repository,
-    odb: Odb<'a>,
-    root: git2::Oid,
-    budget: usize,
-    /// Directory reads left of the budget: a few hostile objects can describe a tree of
-    /// billions of directories, or links that wander for ever.
-    lookups: Cell<usize>,
-}
-
-impl Reader<'_> {
-    /// A directory object, unless it is hostile in size.
-    fn tree(&self, id: git2::Oid) -> Result<git2::Tree<'_>, GitError> {
-        let Some(left) = self.lookups.get().checked_sub(1) else {
-            return Err(GitError::TooLarge {
-                what: "the directory tree below the git-path".to_owned(),
-                limit: self.budget as u64,
-                unit: "directories",
-                advice: "choose a narrower git-path",
-            });
-        };
-        self.lookups.set(left);
-        let (size, _) = self.odb.read_header(id).map_err(|_| missing(id))?;
-        if size > MAX_TREE_OBJECT {
-            return Err(GitError::TooLarge {
-                what: format!("directory object {id}"),
-                limit: MAX_TREE_OBJECT as u64,
-                unit: "bytes",
-                advice: "split the directory",
-            });
-        }
-        self.repository.find_tree(id).map_err(|_| missing(id))
-    }
-
-    /// The target of a symbolic link; `None` if it is absurdly long.
-    fn target(&self, id: git2::Oid) -> Result<Option<String>, GitError> {
-        let (size, _) = self.odb.read_header(id).map_err(|_| missing(id))?;
-        if size > MAX_TARGET {
-            return Ok(None);
-        }
-        let object = self.odb.read(id).map_err(|_| missing(id))?;
-        Ok(Some(String::from_utf8_lossy(object.data()).into_owned()))
-    }
-
-    /// Follows `wanted` from the directory `from`, through links, never out
-    /// of the repository.
-    fn locate(&self, from: Vec<String>, mut wanted: VecDeque<String>) -> Result<Located, GitError> {
-        for name in from.into_iter().rev() {
-            wanted.push_front(name);
-        }
-        let mut at: Vec<(String, git2::Oid)> = Vec::new();
-        let mut links = 0;
-        while let Some(name) = wanted.pop_front() {
-            match name.as_str() {
-                "" | "." => continue,
-                ".." => {
-                    if at.pop().is_none() {
-                        return Ok(Located::Outside);
-                    }
-                    continue;
-                }
-                _ => {}
-            }
-            let here = at.last().map_or(self.root, |(_, id)| *id);
-            let tree = self.tree(here)?;
-            let Some(entry) = tree.get_name(&name) else {
-                return Ok(Located::Nothing);
-            };
-            let (mode, id) = (entry.filemode(), entry.id());
-            if mode == i32::from(FileMode::Tree) {
-                at.push((name, id));
-            } else if mode == i32::from(FileMode::Link) {
-                links += 1;
-                let Some(target) = self.target(id)?.filter(|_| links <= MAX_LINKS) else {
-                    return Ok(Located::Nothing);
-                };
-                if target.starts_with('/') {
-                    return Ok(Located::Outside);
-                }
-                for part in target.split('/').rev() {
-                    wanted.push_front(part.to_owned());
-                }
-            } else if wanted.iter().any(|rest| !rest.is_empty()) {
-                return Ok(Located::Nothing);
-            } else if mode == i32::from(FileMode::Commit) {
-                return Ok(Located::Submodule);
-            } else {
-                let path = joined(at.iter().map(|(part, _)| part.as_str()), &name);
-                return Ok(Located::File { path, id });
-            }
-        }
-        let tree = at.last().map_or(self.root, |(_, id)| *id);
-        let path = at.into_iter().map(|(name, _)| name).collect::<Vec<_>>();
-        Ok(Located::Directory {
-            path: path.join("/"),
-            tree,
-        })
-    }
-}
-
-fn joined<'a>(parents: impl Iterator<Item = &'a str>, name: &str) -> String {
-    let mut path = String::new();
-    for parent in parents {
-        path.push_str(parent);
-        path.push('/');
-    }
-    path.push_str(name);
-    path
 }
 
 struct Walk<'a> {
