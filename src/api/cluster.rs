@@ -1,0 +1,372 @@
+//! `cluster.open-cluster-management.io`: clusters, sets, placements and
+//! decisions, as OCM serves them (api 1845fd8). Everything is optional on
+//! reading, so that one odd object cannot poison a watch.
+
+use std::collections::BTreeMap;
+
+use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, LabelSelector, Time};
+use kube::CustomResource;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+/// Free-form JSON: the schema keeps whatever is there.
+fn any(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
+    schemars::json_schema!({"x-kubernetes-preserve-unknown-fields": true})
+}
+
+/// A registered cluster.
+#[derive(CustomResource, Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[kube(
+    group = "cluster.open-cluster-management.io",
+    version = "v1",
+    kind = "ManagedCluster",
+    shortname = "mcl",
+    shortname = "mcls",
+    status = "ManagedClusterStatus",
+    derive = "Default",
+    derive = "PartialEq",
+    printcolumn = r#"{"name":"Hub Accepted","type":"boolean","jsonPath":".spec.hubAcceptsClient"}"#,
+    printcolumn = r#"{"name":"Managed Cluster URLs","type":"string","jsonPath":".spec.managedClusterClientConfigs[*].url"}"#,
+    printcolumn = r#"{"name":"Joined","type":"string","jsonPath":".status.conditions[?(@.type==\"ManagedClusterJoined\")].status"}"#,
+    printcolumn = r#"{"name":"Available","type":"string","jsonPath":".status.conditions[?(@.type==\"ManagedClusterConditionAvailable\")].status"}"#,
+    printcolumn = r#"{"name":"Age","type":"date","jsonPath":".metadata.creationTimestamp"}"#
+)]
+#[serde(rename_all = "camelCase")]
+pub struct ManagedClusterSpec {
+    /// API endpoints of the cluster as seen from outside.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub managed_cluster_client_configs: Option<Vec<ClientConfig>>,
+    /// Whether the hub accepts it.
+    #[serde(default)]
+    pub hub_accepts_client: bool,
+    /// Agent heartbeat; a push hub has no agent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub lease_duration_seconds: Option<i32>,
+    /// Taints.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub taints: Option<Vec<Taint>>,
+}
+
+/// An API endpoint.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct ClientConfig {
+    /// https URL.
+    #[serde(default)]
+    pub url: String,
+    /// CA bundle in base64.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ca_bundle: Option<String>,
+}
+
+/// Keeps a Placement away from a cluster.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Taint {
+    /// Key.
+    #[serde(default)]
+    pub key: String,
+    /// Value.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub value: Option<String>,
+    /// `NoSelect`, `PreferNoSelect` or `NoSelectIfNew`.
+    #[serde(default)]
+    pub effect: String,
+    /// When it was added.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub time_added: Option<Time>,
+}
+
+/// Status of a cluster.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct ManagedClusterStatus {
+    /// Conditions.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub conditions: Option<Vec<Condition>>,
+    /// Sum over all nodes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub capacity: Option<BTreeMap<String, Quantity>>,
+    /// Sum over schedulable nodes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub allocatable: Option<BTreeMap<String, Quantity>>,
+    /// Versions.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub version: Option<ManagedClusterVersion>,
+    /// Claims.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cluster_claims: Option<Vec<ManagedClusterClaim>>,
+    /// Namespaces managed by cluster sets.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "any")]
+    pub managed_namespaces: Option<Value>,
+}
+
+/// Versions of a cluster.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct ManagedClusterVersion {
+    /// Of Kubernetes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub kubernetes: Option<String>,
+}
+
+/// A claim: what a cluster says of itself.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct ManagedClusterClaim {
+    /// Name.
+    #[serde(default)]
+    pub name: String,
+    /// Value.
+    #[serde(default)]
+    pub value: String,
+}
+
+/// A set of clusters.
+#[derive(CustomResource, Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[kube(
+    group = "cluster.open-cluster-management.io",
+    version = "v1beta2",
+    kind = "ManagedClusterSet",
+    shortname = "mclset",
+    shortname = "mclsets",
+    status = "ConditionedStatus",
+    derive = "Default",
+    derive = "PartialEq",
+    printcolumn = r#"{"name":"Empty","type":"string","jsonPath":".status.conditions[?(@.type==\"ClusterSetEmpty\")].status"}"#,
+    printcolumn = r#"{"name":"Age","type":"date","jsonPath":".metadata.creationTimestamp"}"#
+)]
+#[serde(rename_all = "camelCase")]
+pub struct ManagedClusterSetSpec {
+    /// Which clusters; absent: by exclusive label.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cluster_selector: Option<ManagedClusterSelector>,
+    /// Namespaces created on members; not built.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "any")]
+    pub managed_namespaces: Option<Value>,
+}
+
+/// Which clusters a set selects.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct ManagedClusterSelector {
+    /// `ExclusiveClusterSetLabel` (default) or `LabelSelector`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub selector_type: Option<String>,
+    /// For `LabelSelector`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub label_selector: Option<LabelSelector>,
+}
+
+/// A status that is only conditions.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct ConditionedStatus {
+    /// Conditions.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub conditions: Option<Vec<Condition>>,
+}
+
+/// Lets the Placements of a namespace use a set.
+#[derive(CustomResource, Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[kube(
+    group = "cluster.open-cluster-management.io",
+    version = "v1beta2",
+    kind = "ManagedClusterSetBinding",
+    namespaced,
+    shortname = "mclsetbinding",
+    shortname = "mclsetbindings",
+    status = "ConditionedStatus",
+    derive = "Default",
+    derive = "PartialEq"
+)]
+#[serde(rename_all = "camelCase")]
+pub struct ManagedClusterSetBindingSpec {
+    /// Name of the set: must equal the binding's name.
+    #[serde(default)]
+    pub cluster_set: String,
+}
+
+/// Picks clusters of bound sets.
+#[derive(CustomResource, Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[kube(
+    group = "cluster.open-cluster-management.io",
+    version = "v1beta1",
+    kind = "Placement",
+    namespaced,
+    status = "PlacementStatus",
+    derive = "Default",
+    derive = "PartialEq",
+    printcolumn = r#"{"name":"Succeeded","type":"string","jsonPath":".status.conditions[?(@.type==\"PlacementSatisfied\")].status"}"#,
+    printcolumn = r#"{"name":"Reason","type":"string","jsonPath":".status.conditions[?(@.type==\"PlacementSatisfied\")].reason"}"#,
+    printcolumn = r#"{"name":"SelectedClusters","type":"integer","jsonPath":".status.numberOfSelectedClusters"}"#
+)]
+#[serde(rename_all = "camelCase")]
+pub struct PlacementSpec {
+    /// Absent: all bound sets.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cluster_sets: Option<Vec<String>>,
+    /// Absent: all; 0: none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub number_of_clusters: Option<i32>,
+    /// ORed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub predicates: Option<Vec<ClusterPredicate>>,
+    /// Scores; not built yet.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "any")]
+    pub prioritizer_policy: Option<Value>,
+    /// Spread; upstream ignores it too.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "any")]
+    pub spread_policy: Option<Value>,
+    /// Tolerated taints.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tolerations: Option<Vec<Toleration>>,
+    /// Decision groups; not built yet.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "any")]
+    pub decision_strategy: Option<Value>,
+    /// Not implemented upstream.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sort_by: Option<String>,
+}
+
+/// One predicate.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct ClusterPredicate {
+    /// Its parts are ANDed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub required_cluster_selector: Option<ClusterSelector>,
+}
+
+/// Parts of a predicate.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct ClusterSelector {
+    /// By labels.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub label_selector: Option<LabelSelector>,
+    /// By claims; only matchExpressions.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub claim_selector: Option<ClaimSelector>,
+    /// By CEL; not built yet.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "any")]
+    pub cel_selector: Option<Value>,
+}
+
+/// Selector over claims.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct ClaimSelector {
+    /// ANDed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub match_expressions:
+        Option<Vec<k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelectorRequirement>>,
+}
+
+/// Tolerates taints.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Toleration {
+    /// Empty: every key, with operator Exists.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub key: Option<String>,
+    /// `Equal` (default) or `Exists`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub operator: Option<String>,
+    /// Value.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub value: Option<String>,
+    /// Empty: every effect.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub effect: Option<String>,
+    /// For how long after timeAdded.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub toleration_seconds: Option<i64>,
+}
+
+/// Status of a Placement.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct PlacementStatus {
+    /// How many clusters were chosen.
+    #[serde(default)]
+    pub number_of_selected_clusters: i32,
+    /// Groups of decisions.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub decision_groups: Option<Vec<DecisionGroupStatus>>,
+    /// Conditions.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub conditions: Option<Vec<Condition>>,
+}
+
+/// A decision group in the status.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct DecisionGroupStatus {
+    /// Index.
+    #[serde(default)]
+    pub decision_group_index: i32,
+    /// Name, may be empty.
+    #[serde(default)]
+    pub decision_group_name: String,
+    /// Names of the PlacementDecision objects.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub decisions: Option<Vec<String>>,
+    /// How many clusters.
+    #[serde(default)]
+    pub cluster_count: i32,
+}
+
+/// Chosen clusters, at most 100 an object.
+#[derive(CustomResource, Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[kube(
+    group = "cluster.open-cluster-management.io",
+    version = "v1beta1",
+    kind = "PlacementDecision",
+    namespaced,
+    no_spec,
+    status = "PlacementDecisionStatus",
+    derive = "Default",
+    derive = "PartialEq"
+)]
+pub struct PlacementDecisionSpec {}
+
+/// Status of a PlacementDecision.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct PlacementDecisionStatus {
+    /// Chosen clusters.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub decisions: Option<Vec<ClusterDecision>>,
+}
+
+/// A chosen cluster.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct ClusterDecision {
+    /// Its name.
+    #[serde(default)]
+    pub cluster_name: String,
+    /// Always empty upstream.
+    #[serde(default)]
+    pub reason: String,
+}
+
+/// A claim on a member.
+#[derive(CustomResource, Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[kube(
+    group = "cluster.open-cluster-management.io",
+    version = "v1alpha1",
+    kind = "ClusterClaim",
+    derive = "Default",
+    derive = "PartialEq"
+)]
+pub struct ClusterClaimSpec {
+    /// Value.
+    #[serde(default)]
+    pub value: String,
+}
