@@ -33,9 +33,11 @@ pub const LABEL_PLACEMENT_RULE: &str = "cluster.open-cluster-management.io/place
 /// Label of PlacementDecisions that belong to a Placement.
 pub const LABEL_PLACEMENT: &str = "cluster.open-cluster-management.io/placement";
 /// Label of PlacementDecisions: index of the decision group.
-pub const LABEL_DECISION_GROUP_INDEX: &str = "cluster.open-cluster-management.io/decision-group-index";
+pub const LABEL_DECISION_GROUP_INDEX: &str =
+    "cluster.open-cluster-management.io/decision-group-index";
 /// Label of PlacementDecisions: name of the decision group.
-pub const LABEL_DECISION_GROUP_NAME: &str = "cluster.open-cluster-management.io/decision-group-name";
+pub const LABEL_DECISION_GROUP_NAME: &str =
+    "cluster.open-cluster-management.io/decision-group-name";
 /// Label of a ManagedCluster: its exclusive cluster set.
 pub const LABEL_CLUSTER_SET: &str = "cluster.open-cluster-management.io/clusterset";
 /// Taint of a cluster whose availability is unknown.
@@ -63,9 +65,11 @@ pub const ANNOTATION_GITHUB_BRANCH: &str = "apps.open-cluster-management.io/gith
 /// Tag.
 pub const ANNOTATION_GIT_TAG: &str = "apps.open-cluster-management.io/git-tag";
 /// Commit; wins over the tag.
-pub const ANNOTATION_GIT_DESIRED_COMMIT: &str = "apps.open-cluster-management.io/git-desired-commit";
+pub const ANNOTATION_GIT_DESIRED_COMMIT: &str =
+    "apps.open-cluster-management.io/git-desired-commit";
 /// Output: the commit in use.
-pub const ANNOTATION_GIT_CURRENT_COMMIT: &str = "apps.open-cluster-management.io/git-current-commit";
+pub const ANNOTATION_GIT_CURRENT_COMMIT: &str =
+    "apps.open-cluster-management.io/git-current-commit";
 /// merge (default), mergeAndOwn or replace.
 pub const ANNOTATION_RECONCILE_OPTION: &str = "apps.open-cluster-management.io/reconcile-option";
 /// off, low, medium or high; also a label that flows down.
@@ -75,7 +79,8 @@ pub const ANNOTATION_DO_NOT_DELETE: &str = "apps.open-cluster-management.io/do-n
 /// Any new value fetches at once.
 pub const ANNOTATION_MANUAL_REFRESH: &str = "apps.open-cluster-management.io/manual-refresh-time";
 /// `ns/name` of the Subscription that an object belongs to.
-pub const ANNOTATION_HOSTING_SUBSCRIPTION: &str = "apps.open-cluster-management.io/hosting-subscription";
+pub const ANNOTATION_HOSTING_SUBSCRIPTION: &str =
+    "apps.open-cluster-management.io/hosting-subscription";
 /// Stamp of objects that a subscription-admin deployed.
 pub const ANNOTATION_CLUSTER_ADMIN: &str = "apps.open-cluster-management.io/cluster-admin";
 /// Forces the Subscription's namespace even for admins.

@@ -59,7 +59,15 @@ pub fn simulated() -> Result<Vec<CustomResourceDefinition>, CrdError> {
     const SUBMARINER: &str = "submariner.io";
     let mut crds = vec![finish(ClusterClaim::crd())?];
     for (group, version, kind, plural, short, status, columns) in [
-        (MESH, "v1alpha1", "ServiceExport", "serviceexports", &["svcex"][..], true, json!([age()])),
+        (
+            MESH,
+            "v1alpha1",
+            "ServiceExport",
+            "serviceexports",
+            &["svcex"][..],
+            true,
+            json!([age()]),
+        ),
         (
             MESH,
             "v1alpha1",
@@ -67,10 +75,30 @@ pub fn simulated() -> Result<Vec<CustomResourceDefinition>, CrdError> {
             "serviceimports",
             &["svcim"],
             true,
-            json!([column("Type", ".spec.type"), column("IP", ".spec.ips"), age()]),
+            json!([
+                column("Type", ".spec.type"),
+                column("IP", ".spec.ips"),
+                age()
+            ]),
         ),
-        (SUBMARINER, "v1", "Cluster", "clusters", &[], false, json!([age()])),
-        (SUBMARINER, "v1", "Endpoint", "endpoints", &[], false, json!([age()])),
+        (
+            SUBMARINER,
+            "v1",
+            "Cluster",
+            "clusters",
+            &[],
+            false,
+            json!([age()]),
+        ),
+        (
+            SUBMARINER,
+            "v1",
+            "Endpoint",
+            "endpoints",
+            &[],
+            false,
+            json!([age()]),
+        ),
         (
             SUBMARINER,
             "v1",
@@ -80,9 +108,33 @@ pub fn simulated() -> Result<Vec<CustomResourceDefinition>, CrdError> {
             false,
             json!([column("HA Status", ".status.haStatus")]),
         ),
-        (SUBMARINER, "v1", "RouteAgent", "routeagents", &[], false, json!([age()])),
-        (SUBMARINER, "v1alpha1", "Submariner", "submariners", &[], true, json!([age()])),
-        (SUBMARINER, "v1alpha1", "Broker", "brokers", &[], true, json!([age()])),
+        (
+            SUBMARINER,
+            "v1",
+            "RouteAgent",
+            "routeagents",
+            &[],
+            false,
+            json!([age()]),
+        ),
+        (
+            SUBMARINER,
+            "v1alpha1",
+            "Submariner",
+            "submariners",
+            &[],
+            true,
+            json!([age()]),
+        ),
+        (
+            SUBMARINER,
+            "v1alpha1",
+            "Broker",
+            "brokers",
+            &[],
+            true,
+            json!([age()]),
+        ),
         (
             "route.openshift.io",
             "v1",
@@ -90,10 +142,16 @@ pub fn simulated() -> Result<Vec<CustomResourceDefinition>, CrdError> {
             "routes",
             &[],
             true,
-            json!([column("Host", ".status.ingress[0].host"), column("Services", ".spec.to.name"), age()]),
+            json!([
+                column("Host", ".status.ingress[0].host"),
+                column("Services", ".spec.to.name"),
+                age()
+            ]),
         ),
     ] {
-        crds.push(open_schema(group, version, kind, plural, short, status, &columns)?);
+        crds.push(open_schema(
+            group, version, kind, plural, short, status, &columns,
+        )?);
     }
     Ok(crds)
 }
@@ -158,7 +216,10 @@ fn open_schema(
 }
 
 fn from_value(name: &str, value: Value) -> Result<CustomResourceDefinition, CrdError> {
-    serde_json::from_value(value).map_err(|source| CrdError { name: name.to_owned(), source })
+    serde_json::from_value(value).map_err(|source| CrdError {
+        name: name.to_owned(),
+        source,
+    })
 }
 
 /// The fix-ups: `nullable` only where upstream has it (nowhere), no required
@@ -166,8 +227,14 @@ fn from_value(name: &str, value: Value) -> Result<CustomResourceDefinition, CrdE
 /// typed watch), list maps of conditions and selectors.
 fn finish(crd: CustomResourceDefinition) -> Result<CustomResourceDefinition, CrdError> {
     let name = crd.metadata.name.clone().unwrap_or_default();
-    let mut value = serde_json::to_value(crd).map_err(|source| CrdError { name: name.clone(), source })?;
-    if let Some(versions) = value.pointer_mut("/spec/versions").and_then(Value::as_array_mut) {
+    let mut value = serde_json::to_value(crd).map_err(|source| CrdError {
+        name: name.clone(),
+        source,
+    })?;
+    if let Some(versions) = value
+        .pointer_mut("/spec/versions")
+        .and_then(Value::as_array_mut)
+    {
         for schema in versions
             .iter_mut()
             .filter_map(|version| version.pointer_mut("/schema/openAPIV3Schema"))
@@ -226,9 +293,13 @@ fn each_object(value: &mut Value, change: &mut impl FnMut(&mut Map<String, Value
     match value {
         Value::Object(object) => {
             change(object);
-            object.values_mut().for_each(|value| each_object(value, change));
+            object
+                .values_mut()
+                .for_each(|value| each_object(value, change));
         }
-        Value::Array(items) => items.iter_mut().for_each(|value| each_object(value, change)),
+        Value::Array(items) => items
+            .iter_mut()
+            .for_each(|value| each_object(value, change)),
         _ => {}
     }
 }
@@ -253,22 +324,94 @@ mod tests {
             })
             .collect();
         let expected = [
-            ("applications.app.k8s.io", "v1beta1", "Application", "Namespaced", vec!["app"]),
-            ("channels.apps.open-cluster-management.io", "v1", "Channel", "Namespaced", vec![]),
-            ("managedclusters.cluster.open-cluster-management.io", "v1", "ManagedCluster", "Cluster", vec!["mcl", "mcls"]),
-            ("managedclustersetbindings.cluster.open-cluster-management.io", "v1beta2", "ManagedClusterSetBinding", "Namespaced", vec!["mclsetbinding", "mclsetbindings"]),
-            ("managedclustersets.cluster.open-cluster-management.io", "v1beta2", "ManagedClusterSet", "Cluster", vec!["mclset", "mclsets"]),
-            ("placementdecisions.cluster.open-cluster-management.io", "v1beta1", "PlacementDecision", "Namespaced", vec![]),
-            ("placementrules.apps.open-cluster-management.io", "v1", "PlacementRule", "Namespaced", vec![]),
-            ("placements.cluster.open-cluster-management.io", "v1beta1", "Placement", "Namespaced", vec![]),
-            ("subscriptionreports.apps.open-cluster-management.io", "v1alpha1", "SubscriptionReport", "Namespaced", vec!["appsubreport"]),
-            ("subscriptions.apps.open-cluster-management.io", "v1", "Subscription", "Namespaced", vec!["appsub"]),
-            ("subscriptionstatuses.apps.open-cluster-management.io", "v1alpha1", "SubscriptionStatus", "Namespaced", vec!["appsubstatus"]),
+            (
+                "applications.app.k8s.io",
+                "v1beta1",
+                "Application",
+                "Namespaced",
+                vec!["app"],
+            ),
+            (
+                "channels.apps.open-cluster-management.io",
+                "v1",
+                "Channel",
+                "Namespaced",
+                vec![],
+            ),
+            (
+                "managedclusters.cluster.open-cluster-management.io",
+                "v1",
+                "ManagedCluster",
+                "Cluster",
+                vec!["mcl", "mcls"],
+            ),
+            (
+                "managedclustersetbindings.cluster.open-cluster-management.io",
+                "v1beta2",
+                "ManagedClusterSetBinding",
+                "Namespaced",
+                vec!["mclsetbinding", "mclsetbindings"],
+            ),
+            (
+                "managedclustersets.cluster.open-cluster-management.io",
+                "v1beta2",
+                "ManagedClusterSet",
+                "Cluster",
+                vec!["mclset", "mclsets"],
+            ),
+            (
+                "placementdecisions.cluster.open-cluster-management.io",
+                "v1beta1",
+                "PlacementDecision",
+                "Namespaced",
+                vec![],
+            ),
+            (
+                "placementrules.apps.open-cluster-management.io",
+                "v1",
+                "PlacementRule",
+                "Namespaced",
+                vec![],
+            ),
+            (
+                "placements.cluster.open-cluster-management.io",
+                "v1beta1",
+                "Placement",
+                "Namespaced",
+                vec![],
+            ),
+            (
+                "subscriptionreports.apps.open-cluster-management.io",
+                "v1alpha1",
+                "SubscriptionReport",
+                "Namespaced",
+                vec!["appsubreport"],
+            ),
+            (
+                "subscriptions.apps.open-cluster-management.io",
+                "v1",
+                "Subscription",
+                "Namespaced",
+                vec!["appsub"],
+            ),
+            (
+                "subscriptionstatuses.apps.open-cluster-management.io",
+                "v1alpha1",
+                "SubscriptionStatus",
+                "Namespaced",
+                vec!["appsubstatus"],
+            ),
         ];
         let expected: Vec<_> = expected
             .into_iter()
             .map(|(name, version, kind, scope, short)| {
-                (name.to_owned(), version.to_owned(), kind.to_owned(), scope.to_owned(), short.into_iter().map(str::to_owned).collect::<Vec<_>>())
+                (
+                    name.to_owned(),
+                    version.to_owned(),
+                    kind.to_owned(),
+                    scope.to_owned(),
+                    short.into_iter().map(str::to_owned).collect::<Vec<_>>(),
+                )
             })
             .collect();
         assert_eq!(served, expected);
@@ -276,12 +419,21 @@ mod tests {
 
     #[test]
     fn an_object_without_a_spec_can_be_read() {
-        for (crd, optional_spec) in all().unwrap().iter().map(|crd| (crd, crd.spec.names.kind != "PlacementDecision")) {
+        for (crd, optional_spec) in all()
+            .unwrap()
+            .iter()
+            .map(|crd| (crd, crd.spec.names.kind != "PlacementDecision"))
+        {
             let schema = serde_json::to_value(&crd.spec.versions[0].schema).unwrap();
             assert_eq!(schema.pointer("/openAPIV3Schema/required"), None);
             let spec = schema.pointer("/openAPIV3Schema/properties/spec");
             if let Some(spec) = spec.filter(|_| optional_spec) {
-                assert_eq!(spec.get("default"), Some(&json!({})), "{:?}", crd.metadata.name);
+                assert_eq!(
+                    spec.get("default"),
+                    Some(&json!({})),
+                    "{:?}",
+                    crd.metadata.name
+                );
             }
         }
     }
@@ -294,6 +446,9 @@ mod tests {
             std::fs::write(path, &generated).unwrap();
         }
         let committed = std::fs::read_to_string(path).unwrap_or_default();
-        assert_eq!(committed, generated, "run the tests with UPDATE_GOLDEN=1 and commit deploy/crds");
+        assert_eq!(
+            committed, generated,
+            "run the tests with UPDATE_GOLDEN=1 and commit deploy/crds"
+        );
     }
 }

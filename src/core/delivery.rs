@@ -143,10 +143,14 @@ impl ClusterDelivery {
         if self.failure.is_some() && self.objects.is_empty() {
             return Sync::Unknown;
         }
-        self.objects.iter().map(|object| object.sync).max().unwrap_or(match self.phase {
-            DeliveryPhase::Applied | DeliveryPhase::Removed => Sync::Synced,
-            _ => Sync::Unknown,
-        })
+        self.objects
+            .iter()
+            .map(|object| object.sync)
+            .max()
+            .unwrap_or(match self.phase {
+                DeliveryPhase::Applied | DeliveryPhase::Removed => Sync::Synced,
+                _ => Sync::Unknown,
+            })
     }
 
     /// Worst health word over the objects.

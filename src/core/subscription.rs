@@ -127,18 +127,30 @@ pub fn decide(inputs: &Inputs) -> Decision {
         };
     }
     let failure = first_failure(inputs);
-    let waiting = if failure.is_none() { first_wait(inputs) } else { None };
+    let waiting = if failure.is_none() {
+        first_wait(inputs)
+    } else {
+        None
+    };
     let wishes = if inputs.paused {
         all(&inputs.holders, Wish::Hold)
     } else {
-        wishes(inputs, failure.is_none() && matches!(inputs.content, Content::Ready { .. }))
+        wishes(
+            inputs,
+            failure.is_none() && matches!(inputs.content, Content::Ready { .. }),
+        )
     };
     let phase = match (&failure, &waiting) {
         (Some(_), _) => Phase::PropagationFailed,
         (None, Some(_)) => Phase::Unset,
         (None, None) => Phase::Propagated,
     };
-    Decision { phase, failure, waiting, wishes }
+    Decision {
+        phase,
+        failure,
+        waiting,
+        wishes,
+    }
 }
 
 fn first_failure(inputs: &Inputs) -> Option<Failure> {
@@ -163,7 +175,9 @@ fn first_failure(inputs: &Inputs) -> Option<Failure> {
 
 fn first_wait(inputs: &Inputs) -> Option<String> {
     match (&inputs.content, &inputs.placement) {
-        (Content::Pending { message }, _) | (_, Placement::Pending { message, .. }) => Some(message.clone()),
+        (Content::Pending { message }, _) | (_, Placement::Pending { message, .. }) => {
+            Some(message.clone())
+        }
         _ => None,
     }
 }
@@ -180,7 +194,10 @@ fn wishes(inputs: &Inputs, ready: bool) -> BTreeMap<ClusterName, Wish> {
 }
 
 fn all(clusters: &BTreeSet<ClusterName>, wish: Wish) -> BTreeMap<ClusterName, Wish> {
-    clusters.iter().map(|cluster| (cluster.clone(), wish)).collect()
+    clusters
+        .iter()
+        .map(|cluster| (cluster.clone(), wish))
+        .collect()
 }
 
 #[cfg(test)]
@@ -229,7 +246,10 @@ mod tests {
         let holding: [fn(&mut Inputs); 4] = [
             |inputs| inputs.placement = Placement::Failed(failure("PlacementNotFound")),
             |inputs| {
-                inputs.placement = Placement::Pending { clusters: clusters(&["a"]), message: "evaluation".into() };
+                inputs.placement = Placement::Pending {
+                    clusters: clusters(&["a"]),
+                    message: "evaluation".into(),
+                };
             },
             |inputs| inputs.paused = true,
             |inputs| {
@@ -255,7 +275,10 @@ mod tests {
         inputs.content = Content::Failed(failure("ManifestInvalid"));
         let decision = decide(&inputs);
         assert_eq!(decision.phase, Phase::PropagationFailed);
-        assert_eq!(decision.failure.as_ref().map(|f| f.reason.as_str()), Some("ManifestInvalid"));
+        assert_eq!(
+            decision.failure.as_ref().map(|f| f.reason.as_str()),
+            Some("ManifestInvalid")
+        );
         assert_eq!(wish(&decision, "a"), Some(Wish::Hold));
         assert_eq!(wish(&decision, "old"), Some(Wish::Remove));
     }
@@ -267,7 +290,10 @@ mod tests {
         let decision = decide(&inputs);
         assert_eq!(wish(&decision, "b"), Some(Wish::Hold));
         let message = decision.failure.map(|f| f.message).unwrap_or_default();
-        assert!(message.contains("spec.overrides, spec.timewindow"), "{message}");
+        assert!(
+            message.contains("spec.overrides, spec.timewindow"),
+            "{message}"
+        );
     }
 
     #[test]
@@ -285,9 +311,14 @@ mod tests {
     #[test]
     fn waiting_is_neither_success_nor_failure() {
         let mut inputs = inputs();
-        inputs.content = Content::Pending { message: "first fetch".into() };
+        inputs.content = Content::Pending {
+            message: "first fetch".into(),
+        };
         let decision = decide(&inputs);
-        assert_eq!((decision.phase, decision.waiting.as_deref()), (Phase::Unset, Some("first fetch")));
+        assert_eq!(
+            (decision.phase, decision.waiting.as_deref()),
+            (Phase::Unset, Some("first fetch"))
+        );
         assert_eq!(wish(&decision, "a"), Some(Wish::Hold));
     }
 }

@@ -27,7 +27,9 @@ const RETRY_PERIOD: Duration = Duration::from_secs(2);
 #[derive(Debug, thiserror::Error)]
 pub enum LeaseError {
     /// The Lease cannot be read or written.
-    #[error("cannot use lease {namespace}/{LEASE_NAME}; check the rights on coordination.k8s.io leases")]
+    #[error(
+        "cannot use lease {namespace}/{LEASE_NAME}; check the rights on coordination.k8s.io leases"
+    )]
     Api {
         /// Namespace of the Lease.
         namespace: String,
@@ -75,7 +77,10 @@ impl Elector {
     /// Never on a passing fault: only when the API refuses the first attempt
     /// for a reason that waiting does not mend (403, 404).
     pub async fn acquire(&self) -> Result<i32, LeaseError> {
-        let mut observed = Observed { spec: None, at: Instant::now() };
+        let mut observed = Observed {
+            spec: None,
+            at: Instant::now(),
+        };
         loop {
             match self.try_acquire(&mut observed).await {
                 Ok(Some(transitions)) => return Ok(transitions),
@@ -83,7 +88,9 @@ impl Elector {
                 Err(kube::Error::Api(status)) if status.code == 403 || status.code == 404 => {
                     return Err(self.api_error(kube::Error::Api(status)));
                 }
-                Err(error) => tracing::warn!(error = %super::chain(&error), "cannot reach the lease, trying again"),
+                Err(error) => {
+                    tracing::warn!(error = %super::chain(&error), "cannot reach the lease, trying again")
+                }
             }
             tokio::time::sleep(RETRY_PERIOD).await;
         }
@@ -95,7 +102,10 @@ impl Elector {
     /// [`LeaseError::Lost`] when it could not be renewed in time.
     pub async fn hold(&self, shutdown: &CancellationToken) -> Result<(), LeaseError> {
         let mut renewed = Instant::now();
-        let mut observed = Observed { spec: None, at: renewed };
+        let mut observed = Observed {
+            spec: None,
+            at: renewed,
+        };
         loop {
             tokio::select! {
                 () = shutdown.cancelled() => {
@@ -104,11 +114,14 @@ impl Elector {
                 }
                 () = tokio::time::sleep(RETRY_PERIOD) => {}
             }
-            let attempt = tokio::time::timeout(RENEW_DEADLINE / 2, self.try_acquire(&mut observed)).await;
+            let attempt =
+                tokio::time::timeout(RENEW_DEADLINE / 2, self.try_acquire(&mut observed)).await;
             if let Ok(Ok(Some(_))) = attempt {
                 renewed = Instant::now();
             } else if renewed.elapsed() >= RENEW_DEADLINE {
-                return Err(LeaseError::Lost { namespace: self.namespace.clone() });
+                return Err(LeaseError::Lost {
+                    namespace: self.namespace.clone(),
+                });
             }
         }
     }
@@ -117,7 +130,10 @@ impl Elector {
     async fn try_acquire(&self, observed: &mut Observed) -> Result<Option<i32>, kube::Error> {
         let Some(mut lease) = self.api.get_opt(LEASE_NAME).await? else {
             let lease = Lease {
-                metadata: ObjectMeta { name: Some(LEASE_NAME.into()), ..ObjectMeta::default() },
+                metadata: ObjectMeta {
+                    name: Some(LEASE_NAME.into()),
+                    ..ObjectMeta::default()
+                },
                 spec: Some(self.spec(None)),
             };
             return match self.api.create(&PostParams::default(), &lease).await {
@@ -139,7 +155,11 @@ impl Elector {
         let spec = self.spec(Some(&current));
         let transitions = spec.lease_transitions.unwrap_or_default();
         lease.spec = Some(spec);
-        match self.api.replace(LEASE_NAME, &PostParams::default(), &lease).await {
+        match self
+            .api
+            .replace(LEASE_NAME, &PostParams::default(), &lease)
+            .await
+        {
             Ok(_) => Ok(Some(transitions)),
             Err(kube::Error::Api(status)) if status.code == 409 => Ok(None),
             Err(error) => Err(error),
@@ -148,8 +168,11 @@ impl Elector {
 
     fn spec(&self, current: Option<&LeaseSpec>) -> LeaseSpec {
         let now = MicroTime(Timestamp::now());
-        let ours = current.is_some_and(|spec| spec.holder_identity.as_deref() == Some(self.identity.as_str()));
-        let transitions = current.and_then(|spec| spec.lease_transitions).unwrap_or_default();
+        let ours = current
+            .is_some_and(|spec| spec.holder_identity.as_deref() == Some(self.identity.as_str()));
+        let transitions = current
+            .and_then(|spec| spec.lease_transitions)
+            .unwrap_or_default();
         LeaseSpec {
             holder_identity: Some(self.identity.clone()),
             lease_duration_seconds: i32::try_from(LEASE_DURATION.as_secs()).ok(),
@@ -158,26 +181,41 @@ impl Elector {
                 .and_then(|spec| spec.acquire_time.clone())
                 .or_else(|| Some(now.clone())),
             renew_time: Some(now),
-            lease_transitions: Some(if ours || current.is_none() { transitions } else { transitions.saturating_add(1) }),
+            lease_transitions: Some(if ours || current.is_none() {
+                transitions
+            } else {
+                transitions.saturating_add(1)
+            }),
             ..LeaseSpec::default()
         }
     }
 
     /// Gives the lease back so that a standby need not wait for it to expire.
     async fn release(&self) {
-        let Ok(Some(mut lease)) = self.api.get_opt(LEASE_NAME).await else { return };
-        let Some(spec) = lease.spec.as_mut() else { return };
+        let Ok(Some(mut lease)) = self.api.get_opt(LEASE_NAME).await else {
+            return;
+        };
+        let Some(spec) = lease.spec.as_mut() else {
+            return;
+        };
         if spec.holder_identity.as_deref() != Some(self.identity.as_str()) {
             return;
         }
         spec.holder_identity = Some(String::new());
-        if let Err(error) = self.api.replace(LEASE_NAME, &PostParams::default(), &lease).await {
+        if let Err(error) = self
+            .api
+            .replace(LEASE_NAME, &PostParams::default(), &lease)
+            .await
+        {
             tracing::debug!(error = %super::chain(&error), "the lease was not given back; it expires by itself");
         }
     }
 
     fn api_error(&self, source: kube::Error) -> LeaseError {
-        LeaseError::Api { namespace: self.namespace.clone(), source: Box::new(source) }
+        LeaseError::Api {
+            namespace: self.namespace.clone(),
+            source: Box::new(source),
+        }
     }
 }
 

@@ -159,7 +159,12 @@ impl ChangeReader {
 impl Stores {
     /// Starts the watches. They run until `shutdown`, backing off on errors.
     #[must_use]
-    pub fn start(client: &Client, changes: &Changes, tasks: &TaskTracker, shutdown: &CancellationToken) -> Self {
+    pub fn start(
+        client: &Client,
+        changes: &Changes,
+        tasks: &TaskTracker,
+        shutdown: &CancellationToken,
+    ) -> Self {
         let mut start = Starter {
             client,
             changes,
@@ -185,9 +190,10 @@ impl Stores {
         let sets = start.watch("managedclustersets", |o: &ManagedClusterSet| {
             Change::ClusterSet(o.name_any())
         });
-        let bindings = start.watch("managedclustersetbindings", |o: &ManagedClusterSetBinding| {
-            Change::Binding(o.namespace().unwrap_or_default())
-        });
+        let bindings = start.watch(
+            "managedclustersetbindings",
+            |o: &ManagedClusterSetBinding| Change::Binding(o.namespace().unwrap_or_default()),
+        );
         let applications = start.watch("applications", |o: &Application| {
             Change::Application(name_of(o))
         });
@@ -236,8 +242,11 @@ pub fn decision_owner(decision: &PlacementDecision) -> Option<PlacementKey> {
             name: NamespacedName::new(decision.namespace().unwrap_or_default(), name.clone()),
         })
     };
-    key(PlacementKind::PlacementRule, crate::api::LABEL_PLACEMENT_RULE)
-        .or_else(|| key(PlacementKind::Placement, crate::api::LABEL_PLACEMENT))
+    key(
+        PlacementKind::PlacementRule,
+        crate::api::LABEL_PLACEMENT_RULE,
+    )
+    .or_else(|| key(PlacementKind::Placement, crate::api::LABEL_PLACEMENT))
 }
 
 /// Namespace and name of an object.
@@ -263,10 +272,13 @@ impl Starter<'_> {
         let (store, writer) = reflector::store();
         let (ready_tx, ready_rx) = watch::channel(false);
         self.ready.push(ready_rx);
-        let stream = start_watcher(Api::<K>::all(self.client.clone()), watcher::Config::default())
-            .default_backoff()
-            .modify(|object: &mut K| object.meta_mut().managed_fields = None)
-            .reflect(writer);
+        let stream = start_watcher(
+            Api::<K>::all(self.client.clone()),
+            watcher::Config::default(),
+        )
+        .default_backoff()
+        .modify(|object: &mut K| object.meta_mut().managed_fields = None)
+        .reflect(writer);
         let reader = store.clone();
         let changes = self.changes.clone();
         let problems = Arc::clone(&self.problems);
