@@ -79,13 +79,52 @@ pub enum Additional {
     Schema(Arc<Schema>),
 }
 
+/// A regular expression of a schema, compiled once. Go's syntax is RE2's, and so, but for rare
+/// forms, is ours: an expression that does not compile here lets everything pass.
+#[derive(Debug, Clone)]
+pub struct Pattern {
+    text: String,
+    regex: Option<regex::Regex>,
+}
+
+impl Pattern {
+    /// Compiles an expression.
+    #[must_use]
+    pub fn new(text: &str) -> Self {
+        Self {
+            text: text.to_owned(),
+            regex: regex::Regex::new(text).ok(),
+        }
+    }
+
+    /// The expression as written.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.text
+    }
+
+    /// Whether any part of `value` matches.
+    #[must_use]
+    pub fn matches(&self, value: &str) -> bool {
+        self.regex
+            .as_ref()
+            .is_none_or(|regex| regex.is_match(value))
+    }
+}
+
+impl PartialEq for Pattern {
+    fn eq(&self, other: &Self) -> bool {
+        self.text == other.text
+    }
+}
+
 /// Bounds and value rules of one node (the part that only validation reads).
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Rules {
     /// Allowed values.
     pub one_of_values: Option<Vec<Value>>,
-    /// Go regular expression, unanchored.
-    pub pattern: Option<String>,
+    /// Regular expression, unanchored.
+    pub pattern: Option<Pattern>,
     /// Smallest number.
     pub minimum: Option<f64>,
     /// Largest number.

@@ -1,5 +1,7 @@
 //! Whether an applied object fits its type.
 
+use std::collections::BTreeSet;
+
 use serde_json::Value;
 
 use super::path::PathElement;
@@ -47,7 +49,7 @@ fn node(value: &Value, type_ref: TypeRef<'_>, path: &str, errors: &mut Vec<Strin
             Value::Array(items) => items,
             other => return report(format!("expected list, got {}", describe(other))),
         };
-        let mut seen: Vec<PathElement> = Vec::new();
+        let mut seen: BTreeSet<PathElement> = BTreeSet::new();
         for (at, item) in items.iter().enumerate() {
             let step = if list.is_atomic() {
                 PathElement::Index(i64::try_from(at).unwrap_or(i64::MAX))
@@ -66,7 +68,7 @@ fn node(value: &Value, type_ref: TypeRef<'_>, path: &str, errors: &mut Vec<Strin
                 }
             };
             node(item, list.element, &format!("{path}{step}"), errors);
-            seen.push(step);
+            seen.insert(step);
         }
     }
 }

@@ -1,5 +1,7 @@
 //! Merging an applied object into the live one.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use serde_json::{Map as JsonMap, Value};
 
 use super::path::PathElement;
@@ -151,6 +153,8 @@ fn lists(
 /// List items with what tells them apart.
 struct Indexed<'a> {
     items: Vec<(PathElement, &'a Value)>,
+    /// The item with this key; null when there are several.
+    by_key: BTreeMap<PathElement, &'a Value>,
 }
 
 impl<'a> Indexed<'a> {
@@ -161,35 +165,34 @@ impl<'a> Indexed<'a> {
         path: &str,
         errors: &mut Vec<String>,
     ) -> Self {
-        let mut items: Vec<(PathElement, &Value)> = Vec::with_capacity(values.len());
+        let mut out = Self {
+            items: Vec::with_capacity(values.len()),
+            by_key: BTreeMap::new(),
+        };
         for (at, value) in values.iter().enumerate() {
-            match list.element_of(value) {
-                Err(message) => errors.push(format!("{path}: element {at}: {message}")),
-                Ok(element) => {
-                    if !duplicates && items.iter().any(|(seen, _)| *seen == element) {
-                        errors.push(format!("{path}: duplicate entries for key {element}"));
-                        continue;
-                    }
-                    items.push((element, value));
+            let element = match list.element_of(value) {
+                Ok(element) => element,
+                Err(message) => {
+                    errors.push(format!("{path}: element {at}: {message}"));
+                    continue;
                 }
+            };
+            if out.by_key.contains_key(&element) {
+                if !duplicates {
+                    errors.push(format!("{path}: duplicate entries for key {element}"));
+                    continue;
+                }
+                out.by_key.insert(element.clone(), &Value::Null);
+            } else {
+                out.by_key.insert(element.clone(), value);
             }
+            out.items.push((element, value));
         }
-        Self { items }
+        out
     }
 
     fn contains(&self, element: &PathElement) -> bool {
-        self.items.iter().any(|(known, _)| known == element)
-    }
-
-    /// The item to merge with: none when the element is absent, null when it is ambiguous.
-    fn partner(&self, element: &PathElement) -> Option<&'a Value> {
-        let mut found = self.items.iter().filter(|(known, _)| known == element);
-        let first = found.next()?.1;
-        Some(if found.next().is_some() {
-            &Value::Null
-        } else {
-            first
-        })
+        self.by_key.contains_key(element)
     }
 }
 
@@ -214,14 +217,14 @@ impl Zip<'_, '_> {
             .collect();
         let mut shared = shared.into_iter();
         let mut next_shared = shared.next();
-        let mut merged: Vec<PathElement> = Vec::new();
+        let mut merged: BTreeSet<PathElement> = BTreeSet::new();
         let (mut l, mut r) = (0, 0);
         let (left_len, right_len) = (self.left.items.len(), self.right.items.len());
         while l < left_len || r < right_len {
             if l < left_len && r < right_len {
                 let element = self.left.items[l].0.clone();
                 if element == self.right.items[r].0 {
-                    merged.push(element.clone());
+                    merged.insert(element.clone());
                     self.push_both(&element, errors);
                     (l, r) = (l + 1, r + 1);
                     next_shared = shared.next();
@@ -247,7 +250,7 @@ impl Zip<'_, '_> {
             }
             if r < right_len {
                 let element = self.right.items[r].0.clone();
-                merged.push(element.clone());
+                merged.insert(element.clone());
                 self.push_both(&element, errors);
                 r += 1;
                 if next_shared.as_ref() == Some(&element) {
@@ -259,7 +262,8 @@ impl Zip<'_, '_> {
     }
 
     fn push_both(&mut self, element: &PathElement, errors: &mut Vec<String>) {
-        let (left, right) = (self.left.partner(element), self.right.partner(element));
+        let left = self.left.by_key.get(element).copied();
+        let right = self.right.by_key.get(element).copied();
         self.push(element, left, right, errors);
     }
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use serde_json::{Map, Value};
 
-use super::{Additional, ListType, Rules, Schema, SchemaError, Type};
+use super::{Additional, ListType, Pattern, Rules, Schema, SchemaError, Type};
 
 /// Deeper schemas are refused: every walk over a schema recurses.
 const MAX_DEPTH: usize = 100;
@@ -219,7 +219,7 @@ impl Reader<'_> {
                     Value::Array(values) => rules.one_of_values = Some(values.clone()),
                     _ => return Err(keyword(path, name, "a list")),
                 },
-                "pattern" => rules.pattern = Some(text(value, path, name)?),
+                "pattern" => rules.pattern = Some(Pattern::new(&text(value, path, name)?)),
                 "minimum" => rules.minimum = Some(number(value, path, name)?),
                 "maximum" => rules.maximum = Some(number(value, path, name)?),
                 "multipleOf" => rules.multiple_of = Some(number(value, path, name)?),
