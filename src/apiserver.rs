@@ -27,6 +27,7 @@ mod listen;
 pub mod managed_fields;
 mod negotiate;
 mod object;
+mod openapi;
 pub mod options;
 mod patch;
 mod pki;

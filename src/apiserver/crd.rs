@@ -206,6 +206,11 @@ fn resource_of(crd: &Value, version: &Value, storage: &str) -> Option<Resource> 
         generation: true,
         custom: Some(Custom {
             schema: Arc::new(schema),
+            definition: format!(
+                "{}/{}",
+                text(crd, "/metadata/uid"),
+                crd["metadata"]["generation"]
+            ),
             columns: columns(version),
             deprecation,
         }),

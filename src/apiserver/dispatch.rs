@@ -12,7 +12,7 @@ use super::failure::Failure;
 use super::negotiate::{self, Discovery};
 use super::route::{self, Route};
 use super::verbs::{self, header_text};
-use super::{Inner, answer, discovery};
+use super::{Inner, answer, discovery, openapi};
 
 /// Answers any request; the identity was put into the extensions by the
 /// layer in front.
@@ -66,7 +66,19 @@ async fn respond(inner: &Arc<Inner>, request: Request<Body>) -> Result<Response<
                 .map(|d| document(&d))
                 .ok_or_else(Failure::unknown_path)
         }
-        _ => Err(Failure::unknown_path()),
+        Route::OpenApiV3 => Ok(document(&openapi::index(&registry))),
+        Route::OpenApiV3Document(group, version) => {
+            let found = openapi::document(&registry, &group, &version);
+            found
+                .map(|d| document(&d))
+                .ok_or_else(Failure::unknown_path)
+        }
+        Route::OpenApiV2 => Ok(answer::typed(
+            StatusCode::OK,
+            openapi::V2_TYPE,
+            openapi::v2(&registry),
+        )),
+        Route::Resource(_) | Route::Unknown => Err(Failure::unknown_path()),
     }
 }
 

@@ -64,6 +64,10 @@ impl Registry {
         self.index.get(&place).cloned()
     }
 
+    pub(super) fn resources(&self) -> &[Arc<Resource>] {
+        &self.resources
+    }
+
     /// Groups in discovery order with their versions, the preferred first.
     pub(super) fn groups(&self) -> Vec<(&str, Vec<&str>)> {
         let mut groups: Vec<(&str, Vec<&str>)> = Vec::new();

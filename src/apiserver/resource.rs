@@ -58,6 +58,8 @@ pub(super) struct Resource {
 #[derive(Debug)]
 pub(super) struct Custom {
     pub(super) schema: Arc<Schema>,
+    /// Uid and generation of the definition.
+    pub(super) definition: String,
     pub(super) columns: Vec<CustomColumn>,
     /// Warning header text of a deprecated version.
     pub(super) deprecation: Option<String>,
