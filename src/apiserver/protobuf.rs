@@ -21,8 +21,6 @@ use wire::{Fields, Wire};
 #[derive(Clone, Copy)]
 enum Holds {
     Text,
-    /// Base64 in JSON.
-    Bytes,
     Int,
     IntSet,
     Bool,
@@ -36,6 +34,7 @@ enum Holds {
     MessageSet(&'static [Field]),
     /// A map with text keys.
     TextMap,
+    /// Base64 in JSON.
     BytesMap,
     /// Quantities by name.
     QuantityMap,
@@ -127,7 +126,6 @@ fn value_of(holds: Holds, wire: Wire<'_>, repeated: bool) -> Result<Option<Value
             let text = text_of(bytes)?;
             (repeated || !text.is_empty()).then(|| json!(text))
         }
-        (Holds::Bytes, Wire::Bytes(bytes)) => Some(json!(STANDARD.encode(bytes))),
         // Negative numbers are sign-extended to 64 bits on the wire.
         (Holds::Int, Wire::Number(n)) => (repeated || n != 0).then(|| json!(n.cast_signed())),
         (Holds::IntSet, Wire::Number(n)) => Some(json!(n.cast_signed())),
