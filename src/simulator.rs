@@ -1,1 +1,3 @@
 //! Plays what a cluster's own controllers would, as an ordinary API client.
+
+pub mod workloads;
