@@ -60,7 +60,10 @@ impl MemberClient {
     /// # Errors
     /// When the credential's data cannot be used.
     pub async fn connect(credential: &MemberCredential) -> Result<Self, ConnectError> {
-        let config = credential.config().await.map_err(ConnectError::Credential)?;
+        let config = credential
+            .config()
+            .await
+            .map_err(ConnectError::Credential)?;
         let client = || {
             stack(&config).map_err(|source| ConnectError::Tls {
                 server: credential.server().to_owned(),

@@ -18,16 +18,24 @@ const MAX_BYTES: usize = 256 * 1024;
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum CredentialError {
     /// It is not a kubeconfig.
-    #[error("the kubeconfig cannot be read as YAML of kind Config; write a new one with kubectl config view --flatten --minify")]
+    #[error(
+        "the kubeconfig cannot be read as YAML of kind Config; write a new one with kubectl config view --flatten --minify"
+    )]
     NotKubeconfig,
     /// It is too large.
-    #[error("the kubeconfig has {0} bytes, more than {MAX_BYTES}; write a smaller one with kubectl config view --flatten --minify")]
+    #[error(
+        "the kubeconfig has {0} bytes, more than {MAX_BYTES}; write a smaller one with kubectl config view --flatten --minify"
+    )]
     TooLarge(usize),
     /// The context does not exist.
-    #[error("the kubeconfig has no context {0:?}; name one that it has, or set its current-context")]
+    #[error(
+        "the kubeconfig has no context {0:?}; name one that it has, or set its current-context"
+    )]
     NoContext(String),
     /// It refers to something outside of itself.
-    #[error("the kubeconfig uses {0}, which is refused because it would run or read something on the hub; put the data inline with kubectl config view --flatten, or use a token")]
+    #[error(
+        "the kubeconfig uses {0}, which is refused because it would run or read something on the hub; put the data inline with kubectl config view --flatten, or use a token"
+    )]
     Refused(&'static str),
     /// The server is missing or not an URL.
     #[error("the kubeconfig names no usable server; it must be an http or https URL")]
@@ -70,7 +78,8 @@ impl MemberCredential {
             return Err(CredentialError::TooLarge(bytes.len()));
         }
         let text = std::str::from_utf8(bytes).map_err(|_| CredentialError::NotKubeconfig)?;
-        let mut kubeconfig = Kubeconfig::from_yaml(text).map_err(|_| CredentialError::NotKubeconfig)?;
+        let mut kubeconfig =
+            Kubeconfig::from_yaml(text).map_err(|_| CredentialError::NotKubeconfig)?;
         let wanted = context
             .map(str::to_owned)
             .or_else(|| kubeconfig.current_context.clone())
@@ -80,17 +89,21 @@ impl MemberCredential {
             })
             .unwrap_or_default();
         kubeconfig.contexts.retain(|named| named.name == wanted);
-        let Some(context) = kubeconfig.contexts.first().and_then(|named| named.context.clone()) else {
+        let Some(context) = kubeconfig
+            .contexts
+            .first()
+            .and_then(|named| named.context.clone())
+        else {
             return Err(CredentialError::NoContext(wanted));
         };
-        kubeconfig.clusters.retain(|named| named.name == context.cluster);
+        kubeconfig
+            .clusters
+            .retain(|named| named.name == context.cluster);
         kubeconfig
             .auth_infos
             .retain(|named| Some(&named.name) == context.user.as_ref());
-        let fingerprint = Digest::combine(&[
-            Digest::of_bytes(bytes),
-            Digest::of_bytes(wanted.as_bytes()),
-        ]);
+        let fingerprint =
+            Digest::combine(&[Digest::of_bytes(bytes), Digest::of_bytes(wanted.as_bytes())]);
         kubeconfig.current_context = Some(wanted);
         refuse_references(&kubeconfig)?;
         let server = server(&kubeconfig).ok_or(CredentialError::NoServer)?;
@@ -120,26 +133,45 @@ impl MemberCredential {
     /// # Errors
     /// When certificates or keys do not parse.
     pub async fn config(&self) -> Result<Config, CredentialError> {
-        let mut config =
-            Config::from_custom_kubeconfig((*self.kubeconfig).clone(), &KubeConfigOptions::default())
-                .await
-                .map_err(|_| CredentialError::BadData)?;
+        let mut config = Config::from_custom_kubeconfig(
+            (*self.kubeconfig).clone(),
+            &KubeConfigOptions::default(),
+        )
+        .await
+        .map_err(|_| CredentialError::BadData)?;
         config.default_retry = false;
         Ok(config)
     }
 }
 
 fn server(kubeconfig: &Kubeconfig) -> Option<String> {
-    let server = kubeconfig.clusters.first()?.cluster.as_ref()?.server.clone()?;
+    let server = kubeconfig
+        .clusters
+        .first()?
+        .cluster
+        .as_ref()?
+        .server
+        .clone()?;
     let uri: http::Uri = server.parse().ok()?;
-    let scheme = uri.scheme_str().filter(|scheme| matches!(*scheme, "http" | "https"))?;
+    let scheme = uri
+        .scheme_str()
+        .filter(|scheme| matches!(*scheme, "http" | "https"))?;
     let authority = uri.authority()?.as_str();
-    let host = authority.rsplit_once('@').map_or(authority, |(_, host)| host);
-    Some(format!("{scheme}://{host}{}", uri.path().trim_end_matches('/')))
+    let host = authority
+        .rsplit_once('@')
+        .map_or(authority, |(_, host)| host);
+    Some(format!(
+        "{scheme}://{host}{}",
+        uri.path().trim_end_matches('/')
+    ))
 }
 
 fn refuse_references(kubeconfig: &Kubeconfig) -> Result<(), CredentialError> {
-    for cluster in kubeconfig.clusters.iter().filter_map(|named| named.cluster.as_ref()) {
+    for cluster in kubeconfig
+        .clusters
+        .iter()
+        .filter_map(|named| named.cluster.as_ref())
+    {
         if cluster.certificate_authority.is_some() {
             return Err(CredentialError::Refused("certificate-authority (a file)"));
         }
@@ -147,12 +179,19 @@ fn refuse_references(kubeconfig: &Kubeconfig) -> Result<(), CredentialError> {
             return Err(CredentialError::Refused("proxy-url"));
         }
     }
-    for user in kubeconfig.auth_infos.iter().filter_map(|named| named.auth_info.as_ref()) {
+    for user in kubeconfig
+        .auth_infos
+        .iter()
+        .filter_map(|named| named.auth_info.as_ref())
+    {
         let refused = [
             (user.exec.is_some(), "exec"),
             (user.auth_provider.is_some(), "auth-provider"),
             (user.token_file.is_some(), "tokenFile"),
-            (user.client_certificate.is_some(), "client-certificate (a file)"),
+            (
+                user.client_certificate.is_some(),
+                "client-certificate (a file)",
+            ),
             (user.client_key.is_some(), "client-key (a file)"),
         ];
         if let Some((_, what)) = refused.into_iter().find(|(present, _)| *present) {
@@ -177,11 +216,17 @@ mod tests {
 
     #[test]
     fn takes_one_context_and_leaves_the_rest_behind() {
-        let text = kubeconfig("server: 'https://user:pw@api.example.com:6443/prefix/'", "token: hush");
+        let text = kubeconfig(
+            "server: 'https://user:pw@api.example.com:6443/prefix/'",
+            "token: hush",
+        );
         let credential = MemberCredential::from_kubeconfig(text.as_bytes(), None).unwrap();
         assert_eq!(credential.server(), "https://api.example.com:6443/prefix");
         let yaml = credential.to_yaml().unwrap();
-        assert!(yaml.contains("hush") && !yaml.contains("other-token"), "{yaml}");
+        assert!(
+            yaml.contains("hush") && !yaml.contains("other-token"),
+            "{yaml}"
+        );
         let second = MemberCredential::from_kubeconfig(text.as_bytes(), Some("two")).unwrap();
         assert_eq!(second.server(), "https://d.example.com");
     }
@@ -197,14 +242,31 @@ mod tests {
     fn refuses_whatever_reaches_out_of_the_file() {
         let server = "server: 'https://api.example.com'";
         for (cluster, user, what) in [
-            (server, "exec: {apiVersion: client.authentication.k8s.io/v1, command: sh}", "exec"),
-            (server, "auth-provider: {name: gcp, config: {}}", "auth-provider"),
+            (
+                server,
+                "exec: {apiVersion: client.authentication.k8s.io/v1, command: sh}",
+                "exec",
+            ),
+            (
+                server,
+                "auth-provider: {name: gcp, config: {}}",
+                "auth-provider",
+            ),
             (server, "tokenFile: /etc/token", "tokenFile"),
-            (server, "client-certificate: /etc/crt", "client-certificate (a file)"),
+            (
+                server,
+                "client-certificate: /etc/crt",
+                "client-certificate (a file)",
+            ),
             (server, "client-key: /etc/key", "client-key (a file)"),
-            ("server: 'https://a.example.com', certificate-authority: /etc/ca", "token: x", "certificate-authority (a file)"),
+            (
+                "server: 'https://a.example.com', certificate-authority: /etc/ca",
+                "token: x",
+                "certificate-authority (a file)",
+            ),
         ] {
-            let refused = MemberCredential::from_kubeconfig(kubeconfig(cluster, user).as_bytes(), None);
+            let refused =
+                MemberCredential::from_kubeconfig(kubeconfig(cluster, user).as_bytes(), None);
             assert_eq!(refused, Err(CredentialError::Refused(what)));
         }
     }
@@ -217,7 +279,10 @@ mod tests {
             Err(CredentialError::NoContext("three".into()))
         );
         assert_eq!(
-            MemberCredential::from_kubeconfig(kubeconfig("server: 'ftp://x'", "token: x").as_bytes(), None),
+            MemberCredential::from_kubeconfig(
+                kubeconfig("server: 'ftp://x'", "token: x").as_bytes(),
+                None
+            ),
             Err(CredentialError::NoServer)
         );
         assert!(MemberCredential::from_kubeconfig(b"[[[", None).is_err());
