@@ -11,6 +11,7 @@ pub mod activity;
 pub mod delivery;
 pub mod fleet;
 pub mod manifest;
+pub mod mesh;
 pub mod object;
 pub mod plan;
 pub mod subscription;
