@@ -9,7 +9,10 @@
 
 pub mod activity;
 pub mod delivery;
+pub mod desired;
 pub mod fleet;
+pub mod health;
+pub mod inventory;
 pub mod manifest;
 pub mod mesh;
 pub mod object;
