@@ -17,5 +17,6 @@ pub mod manifest;
 pub mod mesh;
 pub mod object;
 pub mod plan;
+pub mod source;
 pub mod subscription;
 pub mod webhook;

@@ -14,24 +14,20 @@ use serde_json::{Map, Value};
 
 pub use scope::Scope;
 
-use crate::api::NamespacedName;
+use crate::api::apps::Subscription;
+use crate::api::{
+    ANNOTATION_CLUSTER_ADMIN as CLUSTER_ADMIN, ANNOTATION_CURRENT_NAMESPACE_SCOPED,
+    ANNOTATION_HOSTING_SUBSCRIPTION as HOSTING, ANNOTATION_RECONCILE_OPTION as RECONCILE_OPTION,
+    LABEL_APP as APP, LABEL_PART_OF as PART_OF, NamespacedName,
+};
 use crate::core::delivery::{Failure, FailureClass};
-use crate::core::inventory::{LABEL_PART_OF, Stamp, applyset_id};
+use crate::core::inventory::{LABEL_PART_OF as LABEL_APPLYSET, Stamp, applyset_id};
 use crate::core::manifest::{Manifest, Rendered};
 use crate::core::object::{Digest, ObjectId};
 use crate::core::plan::Phase;
 
-/// Annotation that says whose an object is, `namespace/name` of the Subscription.
-pub const HOSTING: &str = "apps.open-cluster-management.io/hosting-subscription";
-/// Annotation that exempts a live object from deletion.
-pub const DO_NOT_DELETE: &str = "apps.open-cluster-management.io/do-not-delete";
-/// Annotation that RHACM puts on a namespace it made for a Subscription.
-pub const SYNC_SOURCE: &str = "apps.open-cluster-management.io/sync-source";
-const RECONCILE_OPTION: &str = "apps.open-cluster-management.io/reconcile-option";
-const CLUSTER_ADMIN: &str = "apps.open-cluster-management.io/cluster-admin";
+/// Annotation of RHACM's older agents, removed from what is delivered.
 const MANAGED_CLUSTER: &str = "apps.open-cluster-management.io/managed-cluster";
-const PART_OF: &str = "app.kubernetes.io/part-of";
-const APP: &str = "app";
 
 /// How objects that exist already are treated (annotation `reconcile-option`).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -80,6 +76,31 @@ pub struct Owner {
     pub admin: bool,
     /// Annotation `current-namespace-scoped`: force the namespace all the same.
     pub force_namespace: bool,
+}
+
+impl Owner {
+    /// Reads a Subscription. `admin` comes from the label of its namespace.
+    #[must_use]
+    pub fn of(subscription: &Subscription, admin: bool) -> Self {
+        let metadata = &subscription.metadata;
+        let annotation = |key: &str| {
+            metadata
+                .annotations
+                .as_ref()
+                .and_then(|annotations| annotations.get(key))
+                .map(String::as_str)
+        };
+        Self {
+            application: NamespacedName::new(
+                metadata.namespace.clone().unwrap_or_default(),
+                metadata.name.clone().unwrap_or_default(),
+            ),
+            labels: metadata.labels.clone().unwrap_or_default(),
+            ownership: annotation(RECONCILE_OPTION).map_or(Ownership::Merge, Ownership::parse),
+            admin,
+            force_namespace: annotation(ANNOTATION_CURRENT_NAMESPACE_SCOPED) == Some("true"),
+        }
+    }
 }
 
 /// Everything that makes a desired set.
@@ -364,7 +385,7 @@ impl<'a> Stamps<'a> {
             }
             labels.insert(PART_OF.to_owned(), Value::from(self.part_of.as_str()));
             labels.insert(
-                LABEL_PART_OF.to_owned(),
+                LABEL_APPLYSET.to_owned(),
                 Value::from(self.applyset_id.as_str()),
             );
         }
@@ -395,7 +416,7 @@ pub fn unowned_body(body: &[u8]) -> Option<Bytes> {
             "annotations",
             [HOSTING, RECONCILE_OPTION, CLUSTER_ADMIN].as_slice(),
         ),
-        ("labels", &[LABEL_PART_OF]),
+        ("labels", &[LABEL_APPLYSET]),
     ] {
         if let Some(map) = metadata.get_mut(field).and_then(Value::as_object_mut) {
             for key in keys {

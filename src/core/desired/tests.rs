@@ -79,7 +79,7 @@ fn stamps_are_those_of_rhacm() {
     let metadata = body(&set)["metadata"].clone();
     assert_eq!(
         metadata["labels"],
-        json!({"app": "guestbook", "app.kubernetes.io/part-of": "guestbook-app", LABEL_PART_OF: set.applyset_id})
+        json!({"app": "guestbook", "app.kubernetes.io/part-of": "guestbook-app", LABEL_APPLYSET: set.applyset_id})
     );
     assert_eq!(
         metadata["annotations"],
@@ -217,7 +217,7 @@ fn an_unowned_body_does_not_claim_the_object() {
     let set = desire(&owner(), &config(", annotations: {k: v}"));
     let body: Value = serde_json::from_slice(&unowned_body(&set.objects[0].body).unwrap()).unwrap();
     assert_eq!(body["metadata"]["annotations"], json!({"k": "v"}));
-    assert_eq!(body["metadata"]["labels"].get(LABEL_PART_OF), None);
+    assert_eq!(body["metadata"]["labels"].get(LABEL_APPLYSET), None);
 }
 
 #[test]
