@@ -1,0 +1,31 @@
+//! What the integration tests share. Not a test binary of its own: a test
+//! takes it in with `#[path = "support/support.rs"] mod support;`.
+//!
+//! - [`tier`]: loud skips, or failures where `PILOTHOUSE_REQUIRE` asks;
+//! - [`condition`]: waiting for a condition with a deadline, never sleeping;
+//! - [`repository`]: a bare git repository that tests push to;
+//! - [`controlplane`], [`fleet`]: real Kubernetes control planes on loopback.
+
+#![allow(dead_code, reason = "no test binary uses every helper")]
+#![allow(unused_imports, reason = "no test binary uses every helper")]
+#![allow(
+    unreachable_pub,
+    reason = "a module of test binaries, not of a library"
+)]
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "a broken fixture ends its test with the message of what broke"
+)]
+
+pub mod condition;
+pub mod controlplane;
+pub mod fleet;
+pub mod repository;
+pub mod tier;
+
+pub use condition::await_condition;
+pub use controlplane::{ControlPlane, ControlPlaneOptions};
+pub use fleet::Fleet;
+pub use repository::{Edit, GitFixture};
+pub use tier::{Missing, have};
