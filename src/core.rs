@@ -19,4 +19,5 @@ pub mod object;
 pub mod plan;
 pub mod source;
 pub mod subscription;
+pub mod view;
 pub mod webhook;

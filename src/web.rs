@@ -99,8 +99,15 @@ impl WebOptions {
     /// refused (DNS rebinding); elsewhere the operator's proxy decides.
     #[must_use]
     pub fn for_listener(address: SocketAddr) -> Self {
-        let hosts = if address.ip().is_loopback() { Hosts::Loopback } else { Hosts::Any };
-        Self { hosts, ..Self::default() }
+        let hosts = if address.ip().is_loopback() {
+            Hosts::Loopback
+        } else {
+            Hosts::Any
+        };
+        Self {
+            hosts,
+            ..Self::default()
+        }
     }
 }
 
@@ -119,17 +126,31 @@ pub fn router(state: WebState) -> Router {
     let timeout = TimeoutLayer::with_status_code(StatusCode::GATEWAY_TIMEOUT, options.timeout);
     let answers = pages::routes()
         .route("/-/static/{name}", get(assets::serve))
-        .route("/favicon.ico", get(|| async { (StatusCode::PERMANENT_REDIRECT, [(header::LOCATION, assets::LINKS.favicon.clone())]) }))
+        .route(
+            "/favicon.ico",
+            get(|| async {
+                (
+                    StatusCode::PERMANENT_REDIRECT,
+                    [(header::LOCATION, assets::LINKS.favicon.clone())],
+                )
+            }),
+        )
         .layer(CompressionLayer::new())
         .layer(timeout)
         .layer(GlobalConcurrencyLimitLayer::new(options.concurrency));
     let people = answers
         .route("/live", get(live::follow))
-        .layer(middleware::from_fn_with_state(options.hosts, headers::own_host));
+        .layer(middleware::from_fn_with_state(
+            options.hosts,
+            headers::own_host,
+        ));
     // A push may be slow to arrive; its body is bounded, and so is its time.
     let pushes = Router::new()
         .route("/webhook", post(webhook::receive))
-        .layer(TimeoutLayer::with_status_code(StatusCode::REQUEST_TIMEOUT, options.timeout))
+        .layer(TimeoutLayer::with_status_code(
+            StatusCode::REQUEST_TIMEOUT,
+            options.timeout,
+        ))
         .layer(GlobalConcurrencyLimitLayer::new(options.concurrency));
     people
         .merge(pushes)

@@ -34,8 +34,9 @@ pub use address::Address;
 pub use listing::{Listing, Query};
 pub use placement::{PlacementId, Schedules};
 pub use text::{Span, Text};
-pub use word::{Chip, Connectivity, Tone};
+pub use word::{Chip, Tone};
 
+use crate::api::ClusterName;
 use crate::core::fleet::{ClusterSnapshot, FleetSnapshot};
 use crate::core::mesh::MeshView;
 use need::Need;
@@ -146,12 +147,24 @@ impl FleetView {
     fn gather_needs(&self) -> Vec<Need> {
         let fleet = &self.facts.fleet;
         let hub = fleet.hub.problems.iter();
-        let mut needs: Vec<Need> = hub.map(|problem| Need::new(Tone::Bad, problem.as_str())).collect();
-        needs.extend(fleet.clusters.iter().flat_map(|(name, snapshot)| cluster::needs(name, snapshot)));
-        needs.extend(fleet.subscriptions.iter().flat_map(|(id, subscription)| application::needs(id, subscription)));
+        let mut needs: Vec<Need> = hub
+            .map(|problem| Need::new(Tone::Bad, problem.as_str()))
+            .collect();
+        needs.extend(
+            fleet
+                .clusters
+                .iter()
+                .flat_map(|(name, snapshot)| cluster::needs(name, snapshot)),
+        );
+        needs.extend(
+            fleet
+                .subscriptions
+                .iter()
+                .flat_map(|(id, subscription)| application::needs(id, subscription)),
+        );
         needs.extend(placement::needs(&self.placements));
         needs.extend(service::needs(self));
-        needs.extend(cable::findings(&self.facts.mesh));
+        needs.extend(cable::needs(&self.facts.mesh));
         need::sort(&mut needs);
         needs
     }
@@ -166,11 +179,15 @@ impl FleetView {
             Address::Cables => Page::Cables(Box::new(cable::page(self, query))),
             Address::Cable(a, b) => Page::Cable(Box::new(cable::detail(self, a, b)?)),
             Address::Applications => Page::Applications(Box::new(application::page(self, query))),
-            Address::Application(id) => Page::Application(Box::new(application::detail(self, id, query)?)),
+            Address::Application(id) => {
+                Page::Application(Box::new(application::detail(self, id, query)?))
+            }
             Address::Services => Page::Services(Box::new(service::page(self, query))),
             Address::Service(id) => Page::Service(Box::new(service::detail(self, id, query)?)),
             Address::Placements => Page::Placements(Box::new(placement::page(self, query))),
-            Address::Placement(kind, id) => Page::Placement(Box::new(placement::detail(self, kind, id, query)?)),
+            Address::Placement(kind, id) => {
+                Page::Placement(Box::new(placement::detail(self, kind, id, query)?))
+            }
             Address::Activity => Page::Activity(Box::new(activity::page(self, query))),
             Address::Search => Page::Search(Box::new(search::page(self, query))),
         })
@@ -201,26 +218,44 @@ impl FleetView {
         match (hub.problems.as_slice(), hub.last_pass) {
             ([], Some(_)) => (Tone::Ok, "hub healthy".to_owned()),
             ([], None) => (Tone::Busy, "hub starting".to_owned()),
-            (problems, _) => (Tone::Bad, age::count(problems.len(), "problem") + " on the hub"),
+            (problems, _) => (
+                Tone::Bad,
+                age::count(problems.len(), "problem") + " on the hub",
+            ),
         }
     }
 
     /// The state of the fleet in one sentence, for screen readers.
     #[must_use]
     pub fn sentence(&self) -> String {
-        let bad = self.needs.iter().filter(|need| need.tone == Tone::Bad).count();
-        let warn = self.needs.iter().filter(|need| need.tone == Tone::Warn).count();
-        let down = self.pairs.iter().filter(|pair| pair.tone == Tone::Bad).count();
+        let bad = self
+            .needs
+            .iter()
+            .filter(|need| need.tone == Tone::Bad)
+            .count();
+        let warn = self
+            .needs
+            .iter()
+            .filter(|need| need.tone == Tone::Warn)
+            .count();
+        let down = self
+            .pairs
+            .iter()
+            .filter(|pair| pair.tone == Tone::Bad)
+            .count();
         match (bad, warn) {
             (0, 0) => "Nothing needs you.".to_owned(),
             (0, warn) => format!("{} to look at.", age::count(warn, "thing")),
-            (bad, _) if down > 0 => format!("{} to look at now; {} down.", age::count(bad, "thing"), age::count(down, "cable")),
+            (bad, _) if down > 0 => format!(
+                "{} to look at now; {} down.",
+                age::count(bad, "thing"),
+                age::count(down, "cable")
+            ),
             (bad, _) => format!("{} to look at now.", age::count(bad, "thing")),
         }
     }
 
     fn snapshot_of(&self, cluster: &str) -> Option<&ClusterSnapshot> {
-        let mut clusters = self.facts.fleet.clusters.iter();
-        clusters.find(|(name, _)| name.to_string() == cluster).map(|(_, snapshot)| snapshot)
+        self.facts.fleet.clusters.get(&ClusterName::from(cluster))
     }
 }

@@ -100,8 +100,14 @@ mod tests {
     fn every_tone_has_an_icon_and_a_rule() {
         for tone in Tone::ALL {
             let name = tone.name();
-            assert!(text(&ICONS).contains(&format!("<symbol id=\"{name}\"")), "icon {name}");
-            assert!(text(&STYLE).contains(&format!("[data-tone={name}] {{")), "rule {name}");
+            assert!(
+                text(&ICONS).contains(&format!("<symbol id=\"{name}\"")),
+                "icon {name}"
+            );
+            assert!(
+                text(&STYLE).contains(&format!("[data-tone={name}] {{")),
+                "rule {name}"
+            );
         }
     }
 
@@ -109,7 +115,11 @@ mod tests {
     fn nothing_is_loaded_from_elsewhere() {
         for asset in [STYLE, SCRIPT, ICONS, FAVICON] {
             let text = text(&asset).replace("http://www.w3.org/2000/svg", "");
-            assert!(!text.contains("http://") && !text.contains("https://") && !text.contains("@import"));
+            assert!(
+                !text.contains("http://")
+                    && !text.contains("https://")
+                    && !text.contains("@import")
+            );
             assert!(!text.contains("eval(") && !text.contains("new Function"));
         }
     }

@@ -47,14 +47,18 @@ fn icon_of(tone: Tone) -> String {
 #[askama::filter_fn]
 pub(super) fn icon_tone(tone: &Tone, _: &dyn Values) -> Result<Safe<String>> {
     let (name, icon) = (tone.name(), icon_of(*tone));
-    Ok(Safe(format!("<span class=\"tone\" data-tone=\"{name}\">{icon}</span>")))
+    Ok(Safe(format!(
+        "<span class=\"tone\" data-tone=\"{name}\">{icon}</span>"
+    )))
 }
 
 /// A word with icon and colour.
 #[askama::filter_fn]
 pub(super) fn chip(chip: &Chip, _: &dyn Values) -> Result<Safe<String>> {
     let (tone, icon, word) = (chip.tone.name(), icon_of(chip.tone), Escaped(&chip.word));
-    Ok(Safe(format!("<span class=\"chip\" data-tone=\"{tone}\">{icon}{word}</span>")))
+    Ok(Safe(format!(
+        "<span class=\"chip\" data-tone=\"{tone}\">{icon}{word}</span>"
+    )))
 }
 
 /// A sentence with its marks.
@@ -67,7 +71,12 @@ pub(super) fn text(text: &Text, _: &dyn Values) -> Result<Safe<String>> {
             Span::Strong(words) => write!(out, "<b>{}</b>", Escaped(words))?,
             Span::Code(words) => write!(out, "<code>{}</code>", Escaped(words))?,
             Span::Link(words, to) => {
-                write!(out, "<a href=\"{}\">{}</a>", Escaped(&to.to_string()), Escaped(words))?;
+                write!(
+                    out,
+                    "<a href=\"{}\">{}</a>",
+                    Escaped(&to.to_string()),
+                    Escaped(words)
+                )?;
             }
         }
     }
@@ -78,14 +87,18 @@ pub(super) fn text(text: &Text, _: &dyn Values) -> Result<Safe<String>> {
 #[askama::filter_fn]
 pub(super) fn ago(at: &Timestamp, _: &dyn Values, now: &Timestamp) -> Result<Safe<String>> {
     let words = age::age(*at, *now);
-    Ok(Safe(format!("<time data-age datetime=\"{at}\" title=\"{at}\">{words}</time>")))
+    Ok(Safe(format!(
+        "<time data-age datetime=\"{at}\" title=\"{at}\">{words}</time>"
+    )))
 }
 
 /// The time of day, with the date when it was another day.
 #[askama::filter_fn]
 pub(super) fn clock(at: &Timestamp, _: &dyn Values, now: &Timestamp) -> Result<Safe<String>> {
     let words = age::clock(*at, *now);
-    Ok(Safe(format!("<time datetime=\"{at}\" title=\"{at}\">{words}</time>")))
+    Ok(Safe(format!(
+        "<time datetime=\"{at}\" title=\"{at}\">{words}</time>"
+    )))
 }
 
 /// A round trip in microseconds.

@@ -13,7 +13,8 @@ use super::Hosts;
 const PAGE: &str = "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self' data:; \
      connect-src 'self'; font-src 'self'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'";
 /// Everything that is not a page loads nothing at all.
-const DATA: &str = "default-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'; sandbox";
+const DATA: &str =
+    "default-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'; sandbox";
 /// Pictures: no script, so that opening the file itself is harmless.
 const PICTURE: &str = "default-src 'none'; style-src 'none'; frame-ancestors 'none'; sandbox";
 
@@ -46,7 +47,10 @@ pub(crate) async fn secure(request: Request, next: Next) -> Response {
             "camera=(), geolocation=(), microphone=(), payment=(), usb=()",
         ),
     ] {
-        headers.insert(HeaderName::from_static(name), HeaderValue::from_static(value));
+        headers.insert(
+            HeaderName::from_static(name),
+            HeaderValue::from_static(value),
+        );
     }
     headers
         .entry(header::CACHE_CONTROL)
@@ -73,7 +77,9 @@ fn names_loopback(request: &Request) -> bool {
         .authority()
         .map(|authority| authority.as_str().to_owned())
         .or_else(|| host(request.headers()));
-    let Some(authority) = authority else { return true };
+    let Some(authority) = authority else {
+        return true;
+    };
     let name = match authority.rsplit_once(':') {
         Some((name, port)) if port.bytes().all(|byte| byte.is_ascii_digit()) => name,
         _ => authority.as_str(),
@@ -83,7 +89,9 @@ fn names_loopback(request: &Request) -> bool {
 }
 
 fn host(headers: &HeaderMap) -> Option<String> {
-    headers.get(header::HOST).map(|value| String::from_utf8_lossy(value.as_bytes()).into_owned())
+    headers
+        .get(header::HOST)
+        .map(|value| String::from_utf8_lossy(value.as_bytes()).into_owned())
 }
 
 #[cfg(test)]

@@ -33,10 +33,18 @@ pub(crate) struct Open {
 }
 
 /// `GET /live?page=PATH`.
-pub(crate) async fn follow(State(state): State<WebState>, UrlQuery(open): UrlQuery<Open>) -> Response {
+pub(crate) async fn follow(
+    State(state): State<WebState>,
+    UrlQuery(open): UrlQuery<Open>,
+) -> Response {
     let Ok(permit) = Arc::clone(&state.live).try_acquire_owned() else {
         let text = "too many open pages follow the fleet, try again\n";
-        return (StatusCode::SERVICE_UNAVAILABLE, [("retry-after", "10")], text).into_response();
+        return (
+            StatusCode::SERVICE_UNAVAILABLE,
+            [("retry-after", "10")],
+            text,
+        )
+            .into_response();
     };
     let view = Arc::clone(&state.view.borrow());
     if pages::fragments(&view, &open.page, (state.options.clock)()).is_none() {
@@ -132,7 +140,12 @@ impl Follower {
             self.sent.insert(name.to_owned(), digest);
             // A bare carriage return would end the SSE line.
             let html = html.replace('\r', " ");
-            events.push(Event::default().event(name).id(generation.to_string()).data(html));
+            events.push(
+                Event::default()
+                    .event(name)
+                    .id(generation.to_string())
+                    .data(html),
+            );
         }
         events
     }
@@ -175,7 +188,10 @@ mod tests {
     fn a_growing_age_is_no_change() {
         let at = |age: &str| format!("<p><time data-age datetime=\"T\">{age}</time> ago</p>");
         assert_eq!(without_ages(&at("1 s")), without_ages(&at("2 s")));
-        assert_ne!(without_ages(&at("1 s")), without_ages("<p><time data-age datetime=\"U\">1 s</time> ago</p>"));
+        assert_ne!(
+            without_ages(&at("1 s")),
+            without_ages("<p><time data-age datetime=\"U\">1 s</time> ago</p>")
+        );
         assert_eq!(without_ages("<p>x</p>"), "<p>x</p>");
     }
 }

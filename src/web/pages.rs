@@ -67,7 +67,13 @@ struct Hub {
 }
 
 impl Frame {
-    fn new(view: &FleetView, title: &str, address: Option<&Address>, query: &Query, now: Timestamp) -> Self {
+    fn new(
+        view: &FleetView,
+        title: &str,
+        address: Option<&Address>,
+        query: &Query,
+        now: Timestamp,
+    ) -> Self {
         let current = address.map(Address::section);
         let sections = SECTIONS.iter().map(|(section, name)| Section {
             name,
@@ -79,8 +85,16 @@ impl Frame {
         Self {
             title: format!("{title} – pilothouse"),
             sections: sections.collect(),
-            search: if address == Some(&Address::Search) { query.q.clone() } else { String::new() },
-            hub: Hub { tone, words, last_pass: view.last_pass() },
+            search: if address == Some(&Address::Search) {
+                query.q.clone()
+            } else {
+                String::new()
+            },
+            hub: Hub {
+                tone,
+                words,
+                last_pass: view.last_pass(),
+            },
             observed_at: view.observed_at(),
             now,
             json: format!("{TWINS}{path}{query}"),
@@ -113,7 +127,9 @@ macro_rules! pages {
     )*};
 }
 
-use crate::core::view::{activity, application, cable, cluster, overview, placement, search, service};
+use crate::core::view::{
+    activity, application, cable, cluster, overview, placement, search, service,
+};
 
 pages! {
     Overview, overview::OverviewPage, "pages/overview.html", ["head" => as_head, "figures" => as_figures, "needs" => as_needs, "cables" => as_cables, "applications" => as_applications, "activity" => as_activity];
@@ -135,19 +151,97 @@ pages! {
 macro_rules! with_template {
     ($page:expr, $frame:expr, |$template:ident| $body:expr) => {
         match $page {
-            Page::Overview(page) => { let $template = Overview { frame: $frame, page }; $body }
-            Page::Clusters(page) => { let $template = Clusters { frame: $frame, page }; $body }
-            Page::Cluster(page) => { let $template = Cluster { frame: $frame, page }; $body }
-            Page::Cables(page) => { let $template = Cables { frame: $frame, page }; $body }
-            Page::Cable(page) => { let $template = Cable { frame: $frame, page }; $body }
-            Page::Applications(page) => { let $template = Applications { frame: $frame, page }; $body }
-            Page::Application(page) => { let $template = Application { frame: $frame, page }; $body }
-            Page::Services(page) => { let $template = Services { frame: $frame, page }; $body }
-            Page::Service(page) => { let $template = Service { frame: $frame, page }; $body }
-            Page::Placements(page) => { let $template = Placements { frame: $frame, page }; $body }
-            Page::Placement(page) => { let $template = Placement { frame: $frame, page }; $body }
-            Page::Activity(page) => { let $template = Activity { frame: $frame, page }; $body }
-            Page::Search(page) => { let $template = Search { frame: $frame, page }; $body }
+            Page::Overview(page) => {
+                let $template = Overview {
+                    frame: $frame,
+                    page,
+                };
+                $body
+            }
+            Page::Clusters(page) => {
+                let $template = Clusters {
+                    frame: $frame,
+                    page,
+                };
+                $body
+            }
+            Page::Cluster(page) => {
+                let $template = Cluster {
+                    frame: $frame,
+                    page,
+                };
+                $body
+            }
+            Page::Cables(page) => {
+                let $template = Cables {
+                    frame: $frame,
+                    page,
+                };
+                $body
+            }
+            Page::Cable(page) => {
+                let $template = Cable {
+                    frame: $frame,
+                    page,
+                };
+                $body
+            }
+            Page::Applications(page) => {
+                let $template = Applications {
+                    frame: $frame,
+                    page,
+                };
+                $body
+            }
+            Page::Application(page) => {
+                let $template = Application {
+                    frame: $frame,
+                    page,
+                };
+                $body
+            }
+            Page::Services(page) => {
+                let $template = Services {
+                    frame: $frame,
+                    page,
+                };
+                $body
+            }
+            Page::Service(page) => {
+                let $template = Service {
+                    frame: $frame,
+                    page,
+                };
+                $body
+            }
+            Page::Placements(page) => {
+                let $template = Placements {
+                    frame: $frame,
+                    page,
+                };
+                $body
+            }
+            Page::Placement(page) => {
+                let $template = Placement {
+                    frame: $frame,
+                    page,
+                };
+                $body
+            }
+            Page::Activity(page) => {
+                let $template = Activity {
+                    frame: $frame,
+                    page,
+                };
+                $body
+            }
+            Page::Search(page) => {
+                let $template = Search {
+                    frame: $frame,
+                    page,
+                };
+                $body
+            }
         }
     };
 }
@@ -188,16 +282,27 @@ pub(crate) fn routes() -> Router<WebState> {
 
 fn query_of(text: Option<&str>) -> Query {
     let pairs: Vec<(String, String)> = axum::extract::Query::try_from_uri(
-        &format!("/?{}", text.unwrap_or_default()).parse::<Uri>().unwrap_or_default(),
+        &format!("/?{}", text.unwrap_or_default())
+            .parse::<Uri>()
+            .unwrap_or_default(),
     )
-    .map_or_else(|_| Vec::new(), |query: axum::extract::Query<Vec<(String, String)>>| query.0);
-    Query::read(pairs.iter().map(|(key, value)| (key.as_str(), value.as_str())))
+    .map_or_else(
+        |_| Vec::new(),
+        |query: axum::extract::Query<Vec<(String, String)>>| query.0,
+    );
+    Query::read(
+        pairs
+            .iter()
+            .map(|(key, value)| (key.as_str(), value.as_str())),
+    )
 }
 
 /// The live blocks of the page at `target` (path and query); `None` when it
 /// is no page or its thing is gone.
 pub(crate) fn fragments(view: &FleetView, target: &str, now: Timestamp) -> Option<Fragments> {
-    let (path, query) = target.split_once('?').map_or((target, None), |(path, query)| (path, Some(query)));
+    let (path, query) = target
+        .split_once('?')
+        .map_or((target, None), |(path, query)| (path, Some(query)));
     let (address, query) = (Address::parse(path)?, query_of(query));
     let page = view.page(&address, &query)?;
     let frame = Frame::new(view, "", Some(&address), &query, now);
@@ -210,7 +315,8 @@ pub(crate) fn fragments(view: &FleetView, target: &str, now: Timestamp) -> Optio
 async fn page(State(state): State<WebState>, uri: Uri, headers: HeaderMap) -> Response {
     let view = state.view.borrow().clone();
     let (now, query) = ((state.options.clock)(), query_of(uri.query()));
-    let found = Address::parse(uri.path()).and_then(|address| Some((view.page(&address, &query)?, address)));
+    let found = Address::parse(uri.path())
+        .and_then(|address| Some((view.page(&address, &query)?, address)));
     let Some((page, address)) = found else {
         return not_found(&view, uri.path(), now);
     };
@@ -229,12 +335,17 @@ async fn json(State(state): State<WebState>, uri: Uri, headers: HeaderMap) -> Re
     let path = uri.path().strip_prefix(TWINS).unwrap_or_default();
     let path = if path.is_empty() { "/" } else { path };
     let query = query_of(uri.query());
-    let found = Address::parse(path).and_then(|address| Some((view.page(&address, &query)?, address)));
+    let found =
+        Address::parse(path).and_then(|address| Some((view.page(&address, &query)?, address)));
     let Some((page, address)) = found else {
         let body = serde_json::json!({"error": format!("there is no {path}")});
         return (StatusCode::NOT_FOUND, axum::Json(body)).into_response();
     };
-    let twin = Twin { address: &address, observed_at: view.observed_at(), page: &page };
+    let twin = Twin {
+        address: &address,
+        observed_at: view.observed_at(),
+        page: &page,
+    };
     match serde_json::to_vec(&twin) {
         Ok(body) => tagged(body, "application/json", &headers),
         Err(error) => {
@@ -247,7 +358,9 @@ async fn json(State(state): State<WebState>, uri: Uri, headers: HeaderMap) -> Re
 /// A body with its digest as ETag; 304 when the reader has it already.
 fn tagged(body: Vec<u8>, kind: &'static str, headers: &HeaderMap) -> Response {
     let tag = format!("\"{}\"", Digest::of_bytes(&body).short());
-    let known = headers.get(header::IF_NONE_MATCH).is_some_and(|value| value.as_bytes() == tag.as_bytes());
+    let known = headers
+        .get(header::IF_NONE_MATCH)
+        .is_some_and(|value| value.as_bytes() == tag.as_bytes());
     let mut response = if known {
         StatusCode::NOT_MODIFIED.into_response()
     } else {
@@ -265,7 +378,11 @@ async fn missing(State(state): State<WebState>, request: Request) -> Response {
 }
 
 async fn refused() -> Response {
-    (StatusCode::METHOD_NOT_ALLOWED, "pages are only read; state changes through the Kubernetes API\n").into_response()
+    (
+        StatusCode::METHOD_NOT_ALLOWED,
+        "pages are only read; state changes through the Kubernetes API\n",
+    )
+        .into_response()
 }
 
 fn not_found(view: &FleetView, path: &str, now: Timestamp) -> Response {
@@ -276,13 +393,27 @@ fn not_found(view: &FleetView, path: &str, now: Timestamp) -> Response {
     let section = Address::parse(path).map(|address| address.section());
     let last = path.rsplit('/').next().unwrap_or_default();
     let mut links = vec![("Overview".to_owned(), "/".to_owned())];
-    if let Some((section, name)) = SECTIONS.iter().find(|(address, _)| Some(address) == section.as_ref()) {
-        links.insert(0, (format!("All {}", name.to_lowercase()), section.to_string()));
+    if let Some((section, name)) = SECTIONS
+        .iter()
+        .find(|(address, _)| Some(address) == section.as_ref())
+    {
+        links.insert(
+            0,
+            (format!("All {}", name.to_lowercase()), section.to_string()),
+        );
     }
-    links.push((format!("Search for “{last}”"), format!("/search?q={}", crate::core::view::address::encode(last))));
+    links.push((
+        format!("Search for “{last}”"),
+        format!("/search?q={}", crate::core::view::address::encode(last)),
+    ));
     let frame = Frame::new(view, "Not found", section.as_ref(), &Query::default(), now);
     let sentence = format!("There is no {path}. It may have been deleted, or it was never there.");
-    let page = ErrorPage { frame: &frame, heading: "Not found", sentence: &sentence, links };
+    let page = ErrorPage {
+        frame: &frame,
+        heading: "Not found",
+        sentence: &sentence,
+        links,
+    };
     match page.render() {
         Ok(html) => (StatusCode::NOT_FOUND, Html(html)).into_response(),
         Err(_) => StatusCode::NOT_FOUND.into_response(),

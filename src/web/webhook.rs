@@ -14,7 +14,8 @@ use futures::future::BoxFuture;
 use super::WebState;
 
 /// Takes the headers and the exact bytes of a push (signatures cover bytes).
-pub type WebhookSink = Arc<dyn Fn(HeaderMap, Bytes) -> BoxFuture<'static, WebhookAnswer> + Send + Sync>;
+pub type WebhookSink =
+    Arc<dyn Fn(HeaderMap, Bytes) -> BoxFuture<'static, WebhookAnswer> + Send + Sync>;
 
 /// What became of a push.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -34,9 +35,11 @@ impl IntoResponse for WebhookAnswer {
         match self {
             Self::Accepted(line) => (StatusCode::ACCEPTED, line + "\n").into_response(),
             Self::Malformed(reason) => (StatusCode::BAD_REQUEST, reason + "\n").into_response(),
-            Self::Unauthorized => {
-                (StatusCode::UNAUTHORIZED, "signature or token missing or wrong\n").into_response()
-            }
+            Self::Unauthorized => (
+                StatusCode::UNAUTHORIZED,
+                "signature or token missing or wrong\n",
+            )
+                .into_response(),
             Self::Busy => (
                 StatusCode::SERVICE_UNAVAILABLE,
                 [("retry-after", "5")],
@@ -48,7 +51,11 @@ impl IntoResponse for WebhookAnswer {
 }
 
 /// The handler.
-pub(crate) async fn receive(State(state): State<WebState>, headers: HeaderMap, body: Body) -> Response {
+pub(crate) async fn receive(
+    State(state): State<WebState>,
+    headers: HeaderMap,
+    body: Body,
+) -> Response {
     let limit = state.options.webhook_body_limit;
     let body = match axum::body::to_bytes(body, limit).await {
         Ok(body) => body,

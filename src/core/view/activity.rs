@@ -68,9 +68,17 @@ impl From<&Activity> for Entry {
 }
 
 /// The newest `most` entries that pass `keep`.
-pub(super) fn newest(view: &FleetView, most: usize, keep: impl Fn(&Activity) -> bool) -> Vec<Entry> {
+pub(super) fn newest(
+    view: &FleetView,
+    most: usize,
+    keep: impl Fn(&Activity) -> bool,
+) -> Vec<Entry> {
     let activity = view.facts.fleet.activity.iter().rev();
-    activity.filter(|entry| keep(entry)).take(most).map(Entry::from).collect()
+    activity
+        .filter(|entry| keep(entry))
+        .take(most)
+        .map(Entry::from)
+        .collect()
 }
 
 pub(super) fn page(view: &FleetView, query: &Query) -> ActivityPage {

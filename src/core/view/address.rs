@@ -128,7 +128,12 @@ impl fmt::Display for Address {
             ),
             Self::Services => f.write_str("/services"),
             Self::Service(id) => {
-                write!(f, "/services/{}/{}", Segment(&id.namespace), Segment(&id.name))
+                write!(
+                    f,
+                    "/services/{}/{}",
+                    Segment(&id.namespace),
+                    Segment(&id.name)
+                )
             }
             Self::Placements => f.write_str("/placements"),
             Self::Placement(kind, id) => write!(
@@ -216,7 +221,15 @@ mod tests {
 
     #[test]
     fn odd_paths_are_no_pages() {
-        for path in ["", "//", "/clusters/", "/clusters/a/b", "/x", "/clusters/%", "/clusters/%ff"] {
+        for path in [
+            "",
+            "//",
+            "/clusters/",
+            "/clusters/a/b",
+            "/x",
+            "/clusters/%",
+            "/clusters/%ff",
+        ] {
             assert_eq!(Address::parse(path), None, "{path}");
         }
     }

@@ -6,7 +6,10 @@ use jiff::Timestamp;
 /// the future (clocks differ) reads as `0 s`.
 #[must_use]
 pub fn age(since: Timestamp, now: Timestamp) -> String {
-    let millis = now.as_millisecond().saturating_sub(since.as_millisecond()).max(0);
+    let millis = now
+        .as_millisecond()
+        .saturating_sub(since.as_millisecond())
+        .max(0);
     duration(millis)
 }
 
@@ -48,7 +51,8 @@ pub fn round_trip(micros: u64) -> String {
 #[must_use]
 pub fn clock(at: Timestamp, now: Timestamp) -> String {
     let same_day = at.strftime("%F").to_string() == now.strftime("%F").to_string();
-    at.strftime(if same_day { "%T" } else { "%F %H:%M" }).to_string()
+    at.strftime(if same_day { "%T" } else { "%F %H:%M" })
+        .to_string()
 }
 
 /// `1 cluster`, `2 clusters`.

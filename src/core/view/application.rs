@@ -10,10 +10,11 @@ use super::graph::{self, NodePlan, Picture};
 use super::need::Need;
 use super::placement::{self, VerdictRow};
 use super::reach::{self, Reach};
-use super::{Address, Chip, Connectivity, Facts, FleetView, Listing, Query, Text, Tone, activity};
+use super::{Address, Chip, Facts, FleetView, Listing, Query, Text, Tone, activity};
 use crate::api::{ClusterName, NamespacedName};
 use crate::core::delivery::{ClusterDelivery, Health, ObjectState, Sync};
 use crate::core::fleet::{CommitFacts, RevisionRecord, Stage, StageState, SubscriptionSnapshot};
+use crate::core::mesh::Connectivity;
 use crate::core::object::ObjectId;
 
 /// Clusters shown side by side in the heat grid.
@@ -185,19 +186,32 @@ pub(super) fn sync(subscription: &SubscriptionSnapshot) -> Sync {
     if subscription.failure.is_some() {
         return Sync::OutOfSync;
     }
-    let worst = subscription.deliveries.values().map(ClusterDelivery::sync).max();
-    let missing = subscription.placed.iter().any(|cluster| !subscription.deliveries.contains_key(cluster));
+    let worst = subscription
+        .deliveries
+        .values()
+        .map(ClusterDelivery::sync)
+        .max();
+    let missing = subscription
+        .placed
+        .iter()
+        .any(|cluster| !subscription.deliveries.contains_key(cluster));
     match (worst, missing) {
         (Some(worst), false) => worst,
         (Some(worst), true) => worst.max(Sync::Unknown),
-        (None, _) if subscription.placed.is_empty() && !subscription.history.is_empty() => Sync::Synced,
+        (None, _) if subscription.placed.is_empty() && !subscription.history.is_empty() => {
+            Sync::Synced
+        }
         (None, _) => Sync::Unknown,
     }
 }
 
 /// Health over all clusters.
 pub(super) fn health(subscription: &SubscriptionSnapshot) -> Health {
-    let worst = subscription.deliveries.values().map(ClusterDelivery::health).max();
+    let worst = subscription
+        .deliveries
+        .values()
+        .map(ClusterDelivery::health)
+        .max();
     worst.unwrap_or(Health::Unknown)
 }
 
@@ -231,7 +245,9 @@ fn row(
         name: id.name.clone(),
         namespace: id.namespace.clone(),
         address: Address::Application(id.clone()),
-        revision: commit.map_or_else(String::new, |commit| format!("{branch}@{}", short(&commit.id))),
+        revision: commit.map_or_else(String::new, |commit| {
+            format!("{branch}@{}", short(&commit.id))
+        }),
         summary: commit.map_or_else(String::new, |commit| commit.summary.clone()),
         clusters: subscription.placed.len(),
         note: note(subscription),
@@ -257,7 +273,12 @@ pub(super) fn page(view: &FleetView, query: &Query) -> ApplicationsPage {
             query.q.is_empty()
                 || query.matches(&format!(
                     "{} {} {} {} {} {}",
-                    row.namespace, row.name, row.revision, row.summary, row.sync.word, row.health.word
+                    row.namespace,
+                    row.name,
+                    row.revision,
+                    row.summary,
+                    row.sync.word,
+                    row.health.word
                 ))
         })
         .collect();
@@ -266,7 +287,11 @@ pub(super) fn page(view: &FleetView, query: &Query) -> ApplicationsPage {
         "clusters" => kept.sort_by_key(|row| (std::cmp::Reverse(row.clusters), &row.name)),
         _ => {}
     }
-    let mut namespaces: Vec<String> = view.applications.iter().map(|row| row.namespace.clone()).collect();
+    let mut namespaces: Vec<String> = view
+        .applications
+        .iter()
+        .map(|row| row.namespace.clone())
+        .collect();
     namespaces.sort();
     namespaces.dedup();
     ApplicationsPage {
@@ -287,9 +312,16 @@ fn sentence(rows: &[ApplicationRow]) -> String {
     }
 }
 
-pub(super) fn detail(view: &FleetView, id: &NamespacedName, query: &Query) -> Option<ApplicationPage> {
+pub(super) fn detail(
+    view: &FleetView,
+    id: &NamespacedName,
+    query: &Query,
+) -> Option<ApplicationPage> {
     let subscription = view.facts.fleet.subscriptions.get(id)?;
-    let row = view.applications.iter().find(|row| row.address == Address::Application(id.clone()))?;
+    let row = view
+        .applications
+        .iter()
+        .find(|row| row.address == Address::Application(id.clone()))?;
     let (verdicts, more_verdicts) = placement::verdicts_for(view, id, subscription, 12);
     let reaches = reach::of_application(view, subscription);
     Some(ApplicationPage {
@@ -306,7 +338,12 @@ pub(super) fn detail(view: &FleetView, id: &NamespacedName, query: &Query) -> Op
         more_verdicts,
         picture: picture(row, subscription, &reaches),
         reaches,
-        exports: subscription.exports.iter().cloned().map(Address::Service).collect(),
+        exports: subscription
+            .exports
+            .iter()
+            .cloned()
+            .map(Address::Service)
+            .collect(),
         history: subscription.history.iter().map(RevisionRow::from).collect(),
         activity: activity::newest(view, 12, |entry| entry.application.as_ref() == Some(id)),
         command: format!(
@@ -329,8 +366,16 @@ fn source(subscription: &SubscriptionSnapshot) -> Text {
     text
 }
 
-fn picture(row: &ApplicationRow, subscription: &SubscriptionSnapshot, reaches: &[Reach]) -> Option<Picture> {
-    let names: Vec<String> = subscription.placed.iter().map(ToString::to_string).collect();
+fn picture(
+    row: &ApplicationRow,
+    subscription: &SubscriptionSnapshot,
+    reaches: &[Reach],
+) -> Option<Picture> {
+    let names: Vec<String> = subscription
+        .placed
+        .iter()
+        .map(ToString::to_string)
+        .collect();
     let application = NodePlan {
         name: row.name.clone(),
         sub: match names.len() {
@@ -353,14 +398,19 @@ fn picture(row: &ApplicationRow, subscription: &SubscriptionSnapshot, reaches: &
             (plan, reach.short.clone(), reach.tone)
         })
         .collect();
-    let listed: Vec<&str> = reaches.iter().map(|reach| reach.service.name.as_str()).collect();
+    let listed: Vec<&str> = reaches
+        .iter()
+        .map(|reach| reach.service.name.as_str())
+        .collect();
     let description = format!("{} uses {}", row.name, listed.join(", "));
     graph::dependencies(&application, &services, description)
 }
 
 fn heat(subscription: &SubscriptionSnapshot, query: &Query) -> Heat {
-    let mut deliveries: Vec<(&ClusterName, &ClusterDelivery)> = subscription.deliveries.iter().collect();
-    deliveries.sort_by_key(|(cluster, delivery)| (std::cmp::Reverse(delivery_tone(delivery)), *cluster));
+    let mut deliveries: Vec<(&ClusterName, &ClusterDelivery)> =
+        subscription.deliveries.iter().collect();
+    deliveries
+        .sort_by_key(|(cluster, delivery)| (std::cmp::Reverse(delivery_tone(delivery)), *cluster));
     let columns = deliveries.iter().map(|(cluster, _)| HeatColumn {
         cluster: cluster.to_string(),
         address: Address::Cluster(cluster.to_string()),
@@ -374,27 +424,48 @@ fn heat(subscription: &SubscriptionSnapshot, query: &Query) -> Heat {
         .collect();
     let states: Vec<BTreeMap<&ObjectId, &ObjectState>> = shown
         .iter()
-        .map(|delivery| delivery.objects.iter().map(|state| (&state.id, state)).collect())
+        .map(|delivery| {
+            delivery
+                .objects
+                .iter()
+                .map(|state| (&state.id, state))
+                .collect()
+        })
         .collect();
     let mut ids: Vec<&ObjectId> = Vec::new();
     let mut seen = std::collections::BTreeSet::new();
     for delivery in &shown {
-        ids.extend(delivery.objects.iter().map(|state| &state.id).filter(|id| seen.insert(*id)));
+        ids.extend(
+            delivery
+                .objects
+                .iter()
+                .map(|state| &state.id)
+                .filter(|id| seen.insert(*id)),
+        );
     }
     let rows = ids.iter().take(HEAT_ROWS).map(|id| HeatRow {
         kind: id.kind.clone(),
         name: id.name.clone(),
         namespace: id.namespace.clone(),
-        cells: states.iter().map(|column| column.get(*id).map(|state| cell(state))).collect(),
+        cells: states
+            .iter()
+            .map(|column| column.get(*id).map(|state| cell(state)))
+            .collect(),
     });
-    Heat { rows: rows.collect(), more: ids.len().saturating_sub(HEAT_ROWS), clusters }
+    Heat {
+        rows: rows.collect(),
+        more: ids.len().saturating_sub(HEAT_ROWS),
+        clusters,
+    }
 }
 
 fn delivery_tone(delivery: &ClusterDelivery) -> Tone {
     if delivery.failure.is_some() {
         return Tone::Bad;
     }
-    Chip::from(delivery.sync()).tone.max(Chip::from(delivery.health()).tone)
+    Chip::from(delivery.sync())
+        .tone
+        .max(Chip::from(delivery.health()).tone)
 }
 
 /// One word per copy: the failure's, else the sync word when it is not in
@@ -402,13 +473,20 @@ fn delivery_tone(delivery: &ClusterDelivery) -> Tone {
 fn cell(state: &ObjectState) -> HeatCell {
     if let Some(failure) = &state.failure {
         let chip = Chip::new(failure::tone(failure), spaced(&failure.reason));
-        return HeatCell { chip, note: failure.message.clone() };
+        return HeatCell {
+            chip,
+            note: failure.message.clone(),
+        };
     }
     let chip = match state.sync {
         Sync::Synced => Chip::from(state.health),
         Sync::Unknown | Sync::OutOfSync => Chip::from(state.sync),
     };
-    let note = if chip.tone == Tone::Ok { String::new() } else { state.health_message.clone() };
+    let note = if chip.tone == Tone::Ok {
+        String::new()
+    } else {
+        state.health_message.clone()
+    };
     HeatCell { chip, note }
 }
 
@@ -461,7 +539,10 @@ impl From<&RevisionRecord> for RevisionRow {
             commit: record.commit.clone(),
             chip,
             live_after_ms: record.live_after_ms,
-            failure: record.failure.as_ref().map(|failure| failure.message.clone()),
+            failure: record
+                .failure
+                .as_ref()
+                .map(|failure| failure.message.clone()),
             seen_at: record.seen_at,
         }
     }
@@ -477,37 +558,66 @@ pub(super) fn needs(id: &NamespacedName, subscription: &SubscriptionSnapshot) ->
             text.spans.extend(block.subject.spans);
             let first = block.message.lines().next().unwrap_or_default().to_owned();
             let text = text.plain(". ").plain(first);
-            Need { tone: block.tone, text, why: Some(Text::from(block.next)), since: block.since }
+            Need {
+                tone: block.tone,
+                text,
+                why: Some(Text::from(block.next)),
+                since: block.since,
+            }
         })
         .collect();
-    needs.extend(unhealthy(subscription).into_iter().map(|(state, clusters)| {
-        let chip = Chip::from(state.health);
-        let text = name(Text::new()).plain(format!(" is {}", chip.word.to_lowercase()));
-        let text = failure::on_clusters(text, &clusters)
-            .plain(format!(": {} ", state.id.kind))
-            .strong(&state.id.name)
-            .plain(if state.health_message.is_empty() { "" } else { ", " })
-            .plain(&state.health_message)
-            .plain(".");
-        let why = subscription.source.commit.as_ref().map(|commit| {
-            Text::new().plain("commit ").code(short(&commit.id)).plain(format!(" “{}”", commit.summary))
-        });
-        Need { tone: chip.tone, text, why, since: Some(state.since) }
-    }));
+    needs.extend(
+        unhealthy(subscription)
+            .into_iter()
+            .map(|(state, clusters)| {
+                let chip = Chip::from(state.health);
+                let text = name(Text::new()).plain(format!(" is {}", chip.word.to_lowercase()));
+                let text = failure::on_clusters(text, &clusters)
+                    .plain(format!(": {} ", state.id.kind))
+                    .strong(&state.id.name)
+                    .plain(if state.health_message.is_empty() {
+                        ""
+                    } else {
+                        ", "
+                    })
+                    .plain(&state.health_message)
+                    .plain(".");
+                let why = subscription.source.commit.as_ref().map(|commit| {
+                    Text::new()
+                        .plain("commit ")
+                        .code(short(&commit.id))
+                        .plain(format!(" “{}”", commit.summary))
+                });
+                Need {
+                    tone: chip.tone,
+                    text,
+                    why,
+                    since: Some(state.since),
+                }
+            }),
+    );
     needs
 }
 
 /// Objects that are in place but not well, equal ones put together.
 fn unhealthy(subscription: &SubscriptionSnapshot) -> Vec<(&ObjectState, Vec<String>)> {
-    let mut groups: BTreeMap<(&ObjectId, Health, &str), (&ObjectState, Vec<String>)> = BTreeMap::new();
+    let mut groups: BTreeMap<(&ObjectId, Health, &str), (&ObjectState, Vec<String>)> =
+        BTreeMap::new();
     for (cluster, delivery) in &subscription.deliveries {
         for state in &delivery.objects {
             let well = matches!(state.health, Health::Healthy | Health::Suspended);
-            if well || state.failure.is_some() || (state.health == Health::Unknown && delivery.failure.is_some()) {
+            if well
+                || state.failure.is_some()
+                || (state.health == Health::Unknown && delivery.failure.is_some())
+            {
                 continue;
             }
             let key = (&state.id, state.health, state.health_message.as_str());
-            groups.entry(key).or_insert_with(|| (state, Vec::new())).1.push(cluster.to_string());
+            groups
+                .entry(key)
+                .or_insert_with(|| (state, Vec::new()))
+                .1
+                .push(cluster.to_string());
         }
     }
     groups.into_values().collect()

@@ -11,6 +11,9 @@ use super::need::Need;
 use super::{Address, Chip, FleetView, Listing, Query, Text, Tone, age};
 use crate::api::ClusterName;
 use crate::core::activity::Activity;
+use crate::core::mesh::duration::GoDuration;
+use crate::core::mesh::finding::Check;
+use crate::core::mesh::observation::RoundTrip;
 use crate::core::mesh::{Cable, CableState, Direction, Finding, MeshView};
 
 /// Clusters up to which the matrix is drawn; beyond, pairs are listed.
@@ -154,14 +157,16 @@ pub struct CablePage {
     pub history: Vec<Entry>,
 }
 
-/// Tone of a direction's state. Unknown and missing are never "down".
+/// Tone of a direction's state. Unknown is never "down"; a live gateway that
+/// does not list the other cluster is.
 fn state_chip(state: CableState) -> Chip {
     let tone = match state {
         CableState::Connected => Tone::Ok,
         CableState::Connecting => Tone::Busy,
         CableState::Error => Tone::Bad,
         CableState::Stale => Tone::Warn,
-        CableState::Missing | CableState::Unknown => Tone::Unknown,
+        CableState::Missing => Tone::Bad,
+        CableState::Unknown => Tone::Unknown,
     };
     Chip::new(tone, state.word())
 }
@@ -172,31 +177,46 @@ fn side(from: &ClusterName, to: &ClusterName, direction: &Direction, address: &A
         CableState::Connected => "not measured",
         CableState::Connecting | CableState::Error => "no answer",
         CableState::Stale => "gateway silent",
-        CableState::Missing | CableState::Unknown => "no report",
+        CableState::Missing => "not listed",
+        CableState::Unknown => "no report",
     };
-    let nat = direction.nat.map(|nat| if nat { "yes" } else { "no" }.to_owned());
+    let nat = direction
+        .nat
+        .map(|nat| if nat { "yes" } else { "no" }.to_owned());
     let facts = [
-        ("Gateway", Some(direction.gateway.clone())),
+        ("Gateway", direction.gateway.clone()),
+        ("Remote gateway", direction.remote_gateway.clone()),
         ("Remote IP", direction.using_ip.clone()),
         ("NAT", nat),
-        ("Cable driver", Some(direction.driver.clone())),
+        ("Cable driver", direction.driver.clone()),
         ("Subnets", Some(direction.subnets.join(", "))),
-        ("Verified by pings", Some(if direction.verified { "yes" } else { "no" }.to_owned())),
+        (
+            "Verified by pings",
+            Some(if direction.verified { "yes" } else { "no" }.to_owned()),
+        ),
     ];
     Side {
         from: from.to_string(),
         to: to.to_string(),
         chip,
         reason: direction.reason.clone(),
-        rtt_micros: direction.rtt_micros,
+        rtt_micros: round_trip(direction),
         silence: silence.to_owned(),
-        since: direction.since,
+        since: (direction.state != CableState::Unknown).then_some(direction.since),
         facts: facts
             .into_iter()
-            .filter_map(|(name, value)| Some((name.to_owned(), value.filter(|value| !value.is_empty())?)))
+            .filter_map(|(name, value)| {
+                Some((name.to_owned(), value.filter(|value| !value.is_empty())?))
+            })
             .collect(),
         address: address.clone(),
     }
+}
+
+/// Average round trip of a report that is believed.
+fn round_trip(direction: &Direction) -> Option<u64> {
+    let rtt = direction.rtt.filter(RoundTrip::measured)?;
+    rtt.average.or(rtt.last).map(GoDuration::micros)
 }
 
 /// Both directions in a sentence.
@@ -211,7 +231,11 @@ fn pair_words(forward: &Side, backward: &Side) -> String {
             None => words,
         };
     }
-    let (worse, better) = if forward.chip.tone >= backward.chip.tone { (forward, backward) } else { (backward, forward) };
+    let (worse, better) = if forward.chip.tone >= backward.chip.tone {
+        (forward, backward)
+    } else {
+        (backward, forward)
+    };
     format!(
         "{} says {}, {} says {}: {}",
         worse.from, worse.chip.word, better.from, better.chip.word, worse.reason
@@ -255,7 +279,10 @@ pub(super) fn by_cluster(pairs: &[PairRow]) -> BTreeMap<&str, (usize, usize, Ton
 }
 
 fn members(pairs: &[PairRow]) -> Vec<&str> {
-    let names: BTreeSet<&str> = pairs.iter().flat_map(|pair| [pair.a.as_str(), pair.b.as_str()]).collect();
+    let names: BTreeSet<&str> = pairs
+        .iter()
+        .flat_map(|pair| [pair.a.as_str(), pair.b.as_str()])
+        .collect();
     names.into_iter().collect()
 }
 
@@ -272,13 +299,20 @@ fn matrix(pairs: &[PairRow]) -> Option<Matrix> {
     }
     let rows = names.iter().map(|from| MatrixRow {
         cluster: (*from).to_owned(),
-        cells: names.iter().map(|to| sides.get(&(*from, *to)).map(|side| (*side).clone())).collect(),
+        cells: names
+            .iter()
+            .map(|to| sides.get(&(*from, *to)).map(|side| (*side).clone()))
+            .collect(),
     });
     let columns = names.iter().map(|name| MatrixColumn {
         cluster: (*name).to_owned(),
         address: Address::Cluster((*name).to_owned()),
     });
-    Some(Matrix { rows: rows.collect(), clusters: columns.collect(), dense: names.len() > ROOMY })
+    Some(Matrix {
+        rows: rows.collect(),
+        clusters: columns.collect(),
+        dense: names.len() > ROOMY,
+    })
 }
 
 /// The cables drawn, when the fleet is small enough.
@@ -291,7 +325,9 @@ pub(super) fn picture(view: &FleetView) -> Option<Picture> {
             NodePlan {
                 name: (*name).to_owned(),
                 sub: age::count(row.map_or(0, |row| row.applications), "application"),
-                tone: row.map(|row| row.reach.tone).filter(|tone| *tone >= Tone::Unknown),
+                tone: row
+                    .map(|row| row.reach.tone)
+                    .filter(|tone| *tone >= Tone::Unknown),
                 address: Address::Cluster((*name).to_owned()),
             }
         })
@@ -301,21 +337,34 @@ pub(super) fn picture(view: &FleetView) -> Option<Picture> {
         .pairs
         .iter()
         .map(|pair| {
-            let worse = if pair.backward.chip.tone > pair.forward.chip.tone { &pair.backward } else { &pair.forward };
+            let worse = if pair.backward.chip.tone > pair.forward.chip.tone {
+                &pair.backward
+            } else {
+                &pair.forward
+            };
             let words = match worse.rtt_micros.filter(|_| pair.tone == Tone::Ok) {
                 Some(micros) => age::round_trip(micros),
                 None => worse.chip.word.clone(),
             };
-            CablePlan { from: index(&pair.a), to: index(&pair.b), words, tone: pair.tone }
+            CablePlan {
+                from: index(&pair.a),
+                to: index(&pair.b),
+                words,
+                tone: pair.tone,
+            }
         })
         .collect();
-    graph::cables(&nodes, &cables, format!("{} clusters and their cables", nodes.len()))
+    graph::cables(
+        &nodes,
+        &cables,
+        format!("{} clusters and their cables", nodes.len()),
+    )
 }
 
 fn connection(side: &Side, direction: &Direction) -> ConnectionRow {
     ConnectionRow {
         from: side.from.clone(),
-        gateway: direction.gateway.clone(),
+        gateway: direction.remote_gateway.clone().unwrap_or_default(),
         cluster: side.to.clone(),
         remote_ip: direction.using_ip.clone().unwrap_or_default(),
         nat: match direction.nat {
@@ -323,11 +372,11 @@ fn connection(side: &Side, direction: &Direction) -> ConnectionRow {
             Some(false) => "no",
             None => "-",
         },
-        driver: direction.driver.clone(),
+        driver: direction.driver.clone().unwrap_or_default(),
         subnets: direction.subnets.join(", "),
         chip: side.chip.clone(),
-        rtt_micros: direction.rtt_micros,
-        since: direction.since,
+        rtt_micros: round_trip(direction),
+        since: Some(direction.since),
         address: side.address.clone(),
     }
 }
@@ -335,14 +384,25 @@ fn connection(side: &Side, direction: &Direction) -> ConnectionRow {
 /// Every reported direction, worst first.
 fn connections(view: &FleetView) -> Vec<ConnectionRow> {
     let mut rows: Vec<ConnectionRow> = Vec::new();
-    for (cable, pair) in view.facts.mesh.cables.iter().map(|cable| (cable, pair(cable))) {
-        for (side, direction) in [(&pair.forward, &cable.forward), (&pair.backward, &cable.backward)] {
+    for (cable, pair) in view
+        .facts
+        .mesh
+        .cables
+        .iter()
+        .map(|cable| (cable, pair(cable)))
+    {
+        for (side, direction) in [
+            (&pair.forward, &cable.forward),
+            (&pair.backward, &cable.backward),
+        ] {
             if !matches!(direction.state, CableState::Missing | CableState::Unknown) {
                 rows.push(connection(side, direction));
             }
         }
     }
-    rows.sort_by(|a, b| (b.chip.tone, &a.from, &a.cluster).cmp(&(a.chip.tone, &b.from, &b.cluster)));
+    rows.sort_by(|a, b| {
+        (b.chip.tone, &a.from, &a.cluster).cmp(&(a.chip.tone, &b.from, &b.cluster))
+    });
     rows
 }
 
@@ -350,7 +410,7 @@ fn connections(view: &FleetView) -> Vec<ConnectionRow> {
 pub(super) fn connections_of(view: &FleetView, cluster: &str) -> Vec<ConnectionRow> {
     let mut rows: Vec<ConnectionRow> = Vec::new();
     for cable in &view.facts.mesh.cables {
-        if rows.len() < 50 && (cable.from.to_string() == cluster || cable.to.to_string() == cluster) {
+        if rows.len() < 50 && (cable.from.as_str() == cluster || cable.to.as_str() == cluster) {
             let pair = pair(cable);
             let (side, direction) = if pair.a == cluster {
                 (&pair.forward, &cable.forward)
@@ -367,26 +427,60 @@ pub(super) fn connections_of(view: &FleetView, cluster: &str) -> Vec<ConnectionR
 }
 
 /// The findings of the mesh as needs, in its own order (worst first).
-pub(super) fn findings(mesh: &MeshView) -> Vec<Need> {
-    mesh.findings.iter().map(finding).collect()
+pub(super) fn findings<'a>(mesh: &'a MeshView) -> impl Iterator<Item = Need> + 'a {
+    mesh.findings.iter().map(|found| finding(mesh, found))
 }
 
-fn finding(finding: &Finding) -> Need {
-    let names: Vec<String> = finding.clusters.iter().map(ToString::to_string).collect();
-    let links: Vec<(&str, Address)> = names.iter().map(|name| (name.as_str(), Address::Cluster(name.clone()))).collect();
+/// Findings for the overview: those about a service are said there once, by
+/// the service itself, with the application that needs it.
+pub(super) fn needs<'a>(mesh: &'a MeshView) -> impl Iterator<Item = Need> + 'a {
+    let own = mesh
+        .findings
+        .iter()
+        .filter(|finding| finding.check != Check::NotDiscoverable);
+    own.map(|found| finding(mesh, found))
+}
+
+fn finding(mesh: &MeshView, finding: &Finding) -> Need {
+    let links: Vec<(&str, Address)> = finding
+        .clusters
+        .iter()
+        .map(|name| (name.as_str(), Address::Cluster(name.to_string())))
+        .collect();
+    let mut why = Text::from(finding.advice.as_str());
+    if let Some(evidence) = finding
+        .evidence
+        .first()
+        .filter(|evidence| !evidence.value.is_empty())
+    {
+        why = why
+            .plain(format!(" {} on {}: ", evidence.object, evidence.cluster))
+            .code(&evidence.value);
+    }
     Need::new(finding.severity.into(), Text::of(&finding.sentence, &links))
-        .because(finding.advice.as_str())
-        .since(finding.since)
+        .because(why)
+        .since(since(mesh, finding))
+}
+
+/// Since when the worse direction between the two clusters of a finding is as it is.
+fn since(mesh: &MeshView, finding: &Finding) -> Option<Timestamp> {
+    let [a, b] = finding.clusters.as_slice() else {
+        return None;
+    };
+    let directions = [mesh.direction(a, b), mesh.direction(b, a)]
+        .into_iter()
+        .flatten();
+    let worst = directions.max_by_key(|direction| direction.state)?;
+    (worst.state != CableState::Connected).then_some(worst.since)
 }
 
 fn cable_entry(activity: &Activity) -> bool {
-    ["Cable", "Gateway", "Connection"].iter().any(|word| activity.reason.starts_with(word))
+    ["Cable", "Gateway", "Connection"]
+        .iter()
+        .any(|word| activity.reason.starts_with(word))
 }
 
 pub(super) fn page(view: &FleetView, query: &Query) -> CablesPage {
-    let mut findings = findings(&view.facts.mesh);
-    let findings_total = findings.len();
-    findings.truncate(FINDINGS);
     let connections = connections(view);
     let total = connections.len();
     CablesPage {
@@ -394,8 +488,8 @@ pub(super) fn page(view: &FleetView, query: &Query) -> CablesPage {
         side: aside(&view.facts.mesh),
         matrix: matrix(&view.pairs),
         pairs: Listing::cut(view.pairs.iter().cloned(), view.pairs.len(), query),
-        findings,
-        findings_total,
+        findings: findings(&view.facts.mesh).take(FINDINGS).collect(),
+        findings_total: view.facts.mesh.findings.len(),
         connections: Listing::cut(connections.into_iter(), total, query),
         history: activity::newest(view, 20, cable_entry),
     }
@@ -405,35 +499,69 @@ fn sentence(pairs: &[PairRow]) -> String {
     let up = pairs.iter().filter(|pair| pair.tone == Tone::Ok).count();
     match (up, pairs.len()) {
         (_, 0) => "No pair of clusters is expected to be connected.".to_owned(),
-        (up, all) if up == all => format!("All {} connected both ways. Row reports on column: each direction is what that cluster’s own gateway says.", age::count(all, "pair")),
-        (up, all) => format!("{up} of {all} pairs are connected both ways. Row reports on column: each direction is what that cluster’s own gateway says."),
+        (up, all) if up == all => format!(
+            "All {} connected both ways. Row reports on column: each direction is what that cluster’s own gateway says.",
+            age::count(all, "pair")
+        ),
+        (up, all) => format!(
+            "{up} of {all} pairs are connected both ways. Row reports on column: each direction is what that cluster’s own gateway says."
+        ),
     }
 }
 
 /// Which drivers are in use.
 fn aside(mesh: &MeshView) -> Vec<Text> {
-    let directions = mesh.cables.iter().flat_map(|cable| [&cable.forward, &cable.backward]);
-    let drivers: BTreeSet<&str> = directions.map(|direction| direction.driver.as_str()).filter(|driver| !driver.is_empty()).collect();
+    let directions = mesh
+        .cables
+        .iter()
+        .flat_map(|cable| [&cable.forward, &cable.backward]);
+    let drivers: BTreeSet<&str> = directions
+        .filter_map(|direction| direction.driver.as_deref())
+        .collect();
     let drivers: Vec<&str> = drivers.into_iter().collect();
     match drivers.as_slice() {
         [] => Vec::new(),
-        [driver] => vec![Text::new().plain("cable driver ").strong(*driver).plain(" everywhere")],
+        [driver] => vec![
+            Text::new()
+                .plain("cable driver ")
+                .strong(*driver)
+                .plain(" everywhere"),
+        ],
         many => vec![Text::new().plain("cable drivers ").strong(many.join(", "))],
     }
 }
 
 pub(super) fn detail(view: &FleetView, a: &str, b: &str) -> Option<CablePage> {
-    let pair = view.pairs.iter().find(|pair| (pair.a == a && pair.b == b) || (pair.a == b && pair.b == a))?.clone();
+    let pair = view
+        .pairs
+        .iter()
+        .find(|pair| (pair.a == a && pair.b == b) || (pair.a == b && pair.b == a))?
+        .clone();
+    let mesh = &view.facts.mesh;
     let both = |clusters: &[ClusterName]| {
-        [a, b].iter().all(|name| clusters.iter().any(|cluster| cluster.to_string() == *name))
+        [a, b]
+            .iter()
+            .all(|name| clusters.iter().any(|cluster| cluster.as_str() == *name))
     };
-    let concerns = |finding: &&Finding| both(&finding.clusters) || (finding.clusters.len() == 1 && finding.clusters.iter().any(|name| name.to_string() == a || name.to_string() == b));
+    let concerns = |finding: &&Finding| {
+        both(&finding.clusters)
+            || (finding.clusters.len() == 1
+                && finding
+                    .clusters
+                    .iter()
+                    .any(|name| [a, b].contains(&name.as_str())))
+    };
     let history = activity::newest(view, 20, |entry| {
         cable_entry(entry) && [a, b].iter().all(|name| entry.message.contains(name))
     });
     Some(CablePage {
         sides: [pair.forward.clone(), pair.backward.clone()],
-        findings: view.facts.mesh.findings.iter().filter(concerns).map(finding).collect(),
+        findings: mesh
+            .findings
+            .iter()
+            .filter(concerns)
+            .map(|found| finding(mesh, found))
+            .collect(),
         services: super::service::across(view, &pair.a, &pair.b),
         history,
         pair,

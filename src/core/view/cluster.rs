@@ -128,7 +128,10 @@ pub struct AppHere {
 
 pub(super) fn set_of(cluster: &ManagedCluster) -> String {
     let labels = cluster.metadata.labels.as_ref();
-    labels.and_then(|labels| labels.get(SET_LABEL)).cloned().unwrap_or_default()
+    labels
+        .and_then(|labels| labels.get(SET_LABEL))
+        .cloned()
+        .unwrap_or_default()
 }
 
 /// The word for a connection.
@@ -137,7 +140,9 @@ pub(super) fn reach(connection: &Connection) -> (Chip, Option<Timestamp>) {
         Connection::NoCredential { .. } => (Chip::new(Tone::Warn, "No credential"), None),
         Connection::Connecting => (Chip::new(Tone::Busy, "Connecting"), None),
         Connection::Reachable { since, .. } => (Chip::new(Tone::Ok, "Reachable"), Some(*since)),
-        Connection::Unreachable { since, .. } => (Chip::new(Tone::Bad, "Unreachable"), Some(*since)),
+        Connection::Unreachable { since, .. } => {
+            (Chip::new(Tone::Bad, "Unreachable"), Some(*since))
+        }
     }
 }
 
@@ -165,7 +170,9 @@ fn loads(fleet: &FleetSnapshot) -> BTreeMap<&ClusterName, Load> {
             load.unwell += delivery
                 .objects
                 .iter()
-                .filter(|state| state.failure.is_some() || Chip::from(state.health).tone >= Tone::Warn)
+                .filter(|state| {
+                    state.failure.is_some() || Chip::from(state.health).tone >= Tone::Warn
+                })
                 .count();
             load.tone = load.tone.max(Some(sync.max(health)));
         }
@@ -182,7 +189,10 @@ pub(super) fn rows(fleet: &FleetSnapshot, pairs: &[PairRow]) -> Vec<ClusterRow> 
         .iter()
         .map(|(name, snapshot)| {
             let load = loads.get(name).copied().unwrap_or_default();
-            let cables = cables.get(name.to_string().as_str()).copied().unwrap_or((0, 0, Tone::Ok));
+            let cables = cables
+                .get(name.to_string().as_str())
+                .copied()
+                .unwrap_or((0, 0, Tone::Ok));
             row(name, snapshot, load, cables)
         })
         .collect();
@@ -190,7 +200,12 @@ pub(super) fn rows(fleet: &FleetSnapshot, pairs: &[PairRow]) -> Vec<ClusterRow> 
     rows
 }
 
-fn row(name: &ClusterName, snapshot: &ClusterSnapshot, load: Load, cables: (usize, usize, Tone)) -> ClusterRow {
+fn row(
+    name: &ClusterName,
+    snapshot: &ClusterSnapshot,
+    load: Load,
+    cables: (usize, usize, Tone),
+) -> ClusterRow {
     let (chip, since) = reach(&snapshot.connection);
     let latency_micros = match &snapshot.connection {
         Connection::Reachable { latency_micros, .. } => Some(*latency_micros),
@@ -216,7 +231,13 @@ fn row(name: &ClusterName, snapshot: &ClusterSnapshot, load: Load, cables: (usiz
 }
 
 fn version(cluster: &ManagedCluster) -> Option<String> {
-    cluster.status.as_ref()?.version.as_ref()?.kubernetes.clone()
+    cluster
+        .status
+        .as_ref()?
+        .version
+        .as_ref()?
+        .kubernetes
+        .clone()
 }
 
 fn taint(taint: &crate::api::cluster::Taint) -> String {
@@ -238,7 +259,12 @@ pub(super) fn page(view: &FleetView, query: &Query) -> ClustersPage {
         "applications" => kept.sort_by_key(|row| (std::cmp::Reverse(row.applications), &row.name)),
         _ => {}
     }
-    let mut sets: Vec<String> = view.clusters.iter().map(|row| row.set.clone()).filter(|set| !set.is_empty()).collect();
+    let mut sets: Vec<String> = view
+        .clusters
+        .iter()
+        .map(|row| row.set.clone())
+        .filter(|set| !set.is_empty())
+        .collect();
     sets.sort();
     sets.dedup();
     ClustersPage {
@@ -250,7 +276,10 @@ pub(super) fn page(view: &FleetView, query: &Query) -> ClustersPage {
 
 /// Names, set, version, and the labels, so that `region=eu` finds its clusters.
 fn searchable(view: &FleetView, row: &ClusterRow) -> String {
-    let mut text = format!("{} {} {} {}", row.name, row.set, row.version, row.reach.word);
+    let mut text = format!(
+        "{} {} {} {}",
+        row.name, row.set, row.version, row.reach.word
+    );
     if let Some(snapshot) = view.snapshot_of(&row.name) {
         for (key, value) in snapshot.object.metadata.labels.iter().flatten() {
             text.push_str(&format!(" {key}={value}"));
@@ -260,7 +289,10 @@ fn searchable(view: &FleetView, row: &ClusterRow) -> String {
 }
 
 fn sentence(rows: &[ClusterRow]) -> String {
-    let lost = rows.iter().filter(|row| row.reach.tone == Tone::Bad).count();
+    let lost = rows
+        .iter()
+        .filter(|row| row.reach.tone == Tone::Bad)
+        .count();
     let unwell = rows.iter().filter(|row| row.tone >= Tone::Warn).count();
     match (rows.len(), lost, unwell) {
         (0, ..) => "No cluster has joined yet.".to_owned(),
@@ -272,19 +304,34 @@ fn sentence(rows: &[ClusterRow]) -> String {
 
 pub(super) fn detail(view: &FleetView, name: &str, query: &Query) -> Option<ClusterPage> {
     let row = view.clusters.iter().find(|row| row.name == name)?.clone();
-    let (id, snapshot) = view.facts.fleet.clusters.iter().find(|(id, _)| id.to_string() == name)?;
+    let (id, snapshot) = view
+        .facts
+        .fleet
+        .clusters
+        .iter()
+        .find(|(id, _)| id.to_string() == name)?;
     let (trouble, next_probe) = match &snapshot.connection {
         Connection::NoCredential { message } => (Some(message.clone()), None),
-        Connection::Unreachable { failure, next_probe, .. } => (Some(failure.message.clone()), *next_probe),
+        Connection::Unreachable {
+            failure,
+            next_probe,
+            ..
+        } => (Some(failure.message.clone()), *next_probe),
         _ => (None, None),
     };
     let metadata = &snapshot.object.metadata;
-    let claims = snapshot.object.status.iter().flat_map(|status| status.cluster_claims.iter().flatten());
+    let claims = snapshot
+        .object
+        .status
+        .iter()
+        .flat_map(|status| status.cluster_claims.iter().flatten());
     Some(ClusterPage {
         facts: facts(&row, snapshot),
         conditions: conditions(&snapshot.object),
         labels: pairs(metadata.labels.iter().flatten()),
-        claims: claims.map(|claim| format!("{}={}", claim.name, claim.value)).collect(),
+        claims: claims
+            .map(|claim| format!("{}={}", claim.name, claim.value))
+            .collect(),
         applications: applications(view, id, query),
         errors: errors(&view.facts.fleet, id),
         orphans: snapshot.orphans.iter().map(ToString::to_string).collect(),
@@ -313,11 +360,29 @@ fn facts(row: &ClusterRow, snapshot: &ClusterSnapshot) -> Vec<(String, Text)> {
     fact("Credential", snapshot.credential.as_ref().map(code));
     fact("Cluster set", (!row.set.is_empty()).then(|| code(&row.set)));
     fact("Kubernetes", Some(Text::new().plain(&row.version)));
-    fact("Last probe", row.latency_micros.map(|micros| Text::new().plain(age::round_trip(micros))));
+    fact(
+        "Last probe",
+        row.latency_micros
+            .map(|micros| Text::new().plain(age::round_trip(micros))),
+    );
     if let Some(status) = &snapshot.object.status {
-        let amounts = pairs(status.capacity.iter().flatten().map(|(key, value)| (key, &value.0))).join(", ");
+        let amounts = pairs(
+            status
+                .capacity
+                .iter()
+                .flatten()
+                .map(|(key, value)| (key, &value.0)),
+        )
+        .join(", ");
         fact("Capacity", Some(Text::new().plain(amounts)));
-        let amounts = pairs(status.allocatable.iter().flatten().map(|(key, value)| (key, &value.0))).join(", ");
+        let amounts = pairs(
+            status
+                .allocatable
+                .iter()
+                .flatten()
+                .map(|(key, value)| (key, &value.0)),
+        )
+        .join(", ");
         fact("Allocatable", Some(Text::new().plain(amounts)));
     }
     let mut taints = Text::new();
@@ -329,7 +394,10 @@ fn facts(row: &ClusterRow, snapshot: &ClusterSnapshot) -> Vec<(String, Text)> {
 }
 
 fn conditions(cluster: &ManagedCluster) -> Vec<ConditionRow> {
-    let conditions = cluster.status.iter().flat_map(|status| status.conditions.iter().flatten());
+    let conditions = cluster
+        .status
+        .iter()
+        .flat_map(|status| status.conditions.iter().flatten());
     conditions
         .map(|condition| {
             let tone = match condition.status.as_str() {
@@ -384,24 +452,36 @@ fn applications(view: &FleetView, cluster: &ClusterName, query: &Query) -> Listi
 /// Errors of this cluster, with the application in the subject; at most 20.
 fn errors(fleet: &FleetSnapshot, cluster: &ClusterName) -> Vec<ErrorBlock> {
     let mut errors: Vec<ErrorBlock> = Vec::new();
-    let subject = |id: &NamespacedName| Text::new().link(&id.name, Address::Application(id.clone()));
+    let subject =
+        |id: &NamespacedName| Text::new().link(&id.name, Address::Application(id.clone()));
     for (id, subscription) in &fleet.subscriptions {
-        let Some(delivery) = subscription.deliveries.get(cluster) else { continue };
-        let whole = delivery.failure.iter().map(|failure| (subject(id), failure, None));
+        let Some(delivery) = subscription.deliveries.get(cluster) else {
+            continue;
+        };
+        let whole = delivery
+            .failure
+            .iter()
+            .map(|failure| (subject(id), failure, None));
         let each = delivery.objects.iter().filter_map(|state| {
             let failure = state.failure.as_ref()?;
-            let subject = subject(id).plain(format!(", {} ", state.id.kind)).strong(&state.id.name);
+            let subject = subject(id)
+                .plain(format!(", {} ", state.id.kind))
+                .strong(&state.id.name);
             Some((subject, failure, Some(state.since)))
         });
-        errors.extend(whole.chain(each).map(|(subject, failure, since)| ErrorBlock {
-            tone: failure::tone(failure),
-            subject,
-            reason: failure.reason.clone(),
-            message: failure.message.clone(),
-            next: failure::next_step(failure.class),
-            since,
-            clusters: Vec::new(),
-        }));
+        errors.extend(
+            whole
+                .chain(each)
+                .map(|(subject, failure, since)| ErrorBlock {
+                    tone: failure::tone(failure),
+                    subject,
+                    reason: failure.reason.clone(),
+                    message: failure.message.clone(),
+                    next: failure::next_step(failure.class),
+                    since,
+                    clusters: Vec::new(),
+                }),
+        );
     }
     errors.sort_by_key(|error| std::cmp::Reverse(error.tone));
     errors.truncate(20);
@@ -414,7 +494,8 @@ pub(super) fn needs(name: &ClusterName, snapshot: &ClusterSnapshot) -> Vec<Need>
     let mut needs = Vec::new();
     match &snapshot.connection {
         Connection::NoCredential { message } => needs.push(
-            Need::new(Tone::Warn, link().plain(" has no usable credential.")).because(message.as_str()),
+            Need::new(Tone::Warn, link().plain(" has no usable credential."))
+                .because(message.as_str()),
         ),
         Connection::Unreachable { since, failure, .. } => needs.push(
             Need::new(Tone::Bad, link().plain(" cannot be reached."))
@@ -425,8 +506,15 @@ pub(super) fn needs(name: &ClusterName, snapshot: &ClusterSnapshot) -> Vec<Need>
     }
     if let Some(orphan) = snapshot.orphans.first() {
         let number = age::count(snapshot.orphans.len(), "inventory");
-        let text = link().plain(format!(" holds {number} whose Subscription the hub does not know, such as ")).code(orphan.to_string()).plain(".");
-        needs.push(Need::new(Tone::Warn, text).because("left alone until someone applies the Subscription again or deletes the objects"));
+        let text = link()
+            .plain(format!(
+                " holds {number} whose Subscription the hub does not know, such as "
+            ))
+            .code(orphan.to_string())
+            .plain(".");
+        needs.push(Need::new(Tone::Warn, text).because(
+            "left alone until someone applies the Subscription again or deletes the objects",
+        ));
     }
     needs
 }

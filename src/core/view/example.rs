@@ -11,6 +11,7 @@ use std::sync::Arc;
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 
+use super::placement::{Schedule, Verdict};
 use super::{Facts, PlacementId, Schedules};
 use crate::api::{ClusterName, NamespacedName};
 use crate::core::activity::{Activity, Severity};
@@ -18,14 +19,15 @@ use crate::core::delivery::{
     ClusterDelivery, DeliveryPhase, Failure, FailureClass, Health, ObjectState, PassCounts, Sync,
 };
 use crate::core::fleet::{
-    ClusterSnapshot, CommitFacts, Connection, FleetSnapshot, HubFacts, RevisionRecord, ServiceReference,
-    SourceSnapshot, Stage, StageState, SubscriptionSnapshot,
+    ClusterSnapshot, CommitFacts, Connection, FleetSnapshot, HubFacts, RevisionRecord,
+    ServiceReference, SourceSnapshot, Stage, StageState, SubscriptionSnapshot,
 };
 use crate::core::object::ObjectId;
 
 /// `seconds` before `now`.
 fn before(now: Timestamp, seconds: i64) -> Timestamp {
-    now.checked_sub(SignedDuration::from_secs(seconds)).unwrap_or(now)
+    now.checked_sub(SignedDuration::from_secs(seconds))
+        .unwrap_or(now)
 }
 
 /// A typed object from its JSON; the default when it does not fit.
@@ -58,7 +60,9 @@ pub fn facts(now: Timestamp) -> Facts {
             latency_micros,
             since: before(now, since),
         };
-        fleet.clusters.insert(cluster_name(name), cluster(name, version, connection, now));
+        fleet
+            .clusters
+            .insert(cluster_name(name), cluster(name, version, connection, now));
     }
     let lost = Connection::Unreachable {
         since: before(now, 1_260),
@@ -69,7 +73,10 @@ pub fn facts(now: Timestamp) -> Facts {
         ),
         next_probe: Some(before(now, -14)),
     };
-    fleet.clusters.insert(cluster_name("edge-4"), cluster("edge-4", "v1.32.8", lost, now));
+    fleet.clusters.insert(
+        cluster_name("edge-4"),
+        cluster("edge-4", "v1.32.8", lost, now),
+    );
     for (id, subscription) in applications(now) {
         fleet.subscriptions.insert(id, subscription);
     }
@@ -83,19 +90,31 @@ pub fn facts(now: Timestamp) -> Facts {
 }
 
 fn cluster_name(name: &str) -> ClusterName {
-    ClusterName::new(name)
+    ClusterName::from(name)
 }
 
 fn failure(class: FailureClass, reason: &str, message: &str) -> Failure {
-    Failure { class, reason: reason.to_owned(), message: message.to_owned() }
+    Failure {
+        class,
+        reason: reason.to_owned(),
+        message: message.to_owned(),
+    }
 }
 
 fn cluster(name: &str, version: &str, connection: Connection, now: Timestamp) -> ClusterSnapshot {
     let lost = matches!(connection, Connection::Unreachable { .. });
     let (status, reason, message) = if lost {
-        ("Unknown", "ManagedClusterLeaseUpdateStopped", "the hub cannot reach the cluster")
+        (
+            "Unknown",
+            "ManagedClusterLeaseUpdateStopped",
+            "the hub cannot reach the cluster",
+        )
     } else {
-        ("True", "ManagedClusterAvailable", "the API server answers /readyz")
+        (
+            "True",
+            "ManagedClusterAvailable",
+            "the API server answers /readyz",
+        )
     };
     let taints = if lost {
         json!([{"key": "cluster.open-cluster-management.io/unreachable", "effect": "NoSelect", "timeAdded": before(now, 1_260).to_string()}])
@@ -129,7 +148,11 @@ fn cluster(name: &str, version: &str, connection: Connection, now: Timestamp) ->
         credential: Some(format!("secret {name}/pilothouse-credential")),
         server: Some(format!("https://{name}.example.com:6443")),
         connection,
-        orphans: if name == "aws-sub2" { vec![NamespacedName::new("retired", "old-guestbook")] } else { Vec::new() },
+        orphans: if name == "aws-sub2" {
+            vec![NamespacedName::new("retired", "old-guestbook")]
+        } else {
+            Vec::new()
+        },
     }
 }
 
@@ -154,17 +177,35 @@ struct Copy<'a> {
 }
 
 fn well<'a>(group: &'a str, kind: &'a str, name: &'a str) -> Copy<'a> {
-    Copy { kind, group, name, sync: Sync::Synced, health: Health::Healthy, message: "", failure: None }
+    Copy {
+        kind,
+        group,
+        name,
+        sync: Sync::Synced,
+        health: Health::Healthy,
+        message: "",
+        failure: None,
+    }
 }
 
-fn delivery(now: Timestamp, cluster: &str, application: &NamespacedName, revision: &str, copies: &[Copy<'_>]) -> ClusterDelivery {
+fn delivery(
+    now: Timestamp,
+    cluster: &str,
+    application: &NamespacedName,
+    revision: &str,
+    copies: &[Copy<'_>],
+) -> ClusterDelivery {
     let failed = copies.iter().filter(|copy| copy.failure.is_some()).count();
     ClusterDelivery {
         cluster: cluster_name(cluster),
         application: application.clone(),
         revision: Some(revision.to_owned()),
         desired: None,
-        phase: if failed > 0 { DeliveryPhase::Failed } else { DeliveryPhase::Applied },
+        phase: if failed > 0 {
+            DeliveryPhase::Failed
+        } else {
+            DeliveryPhase::Applied
+        },
         objects: copies
             .iter()
             .map(|copy| ObjectState {
@@ -174,7 +215,11 @@ fn delivery(now: Timestamp, cluster: &str, application: &NamespacedName, revisio
                     namespace: Some("guestbook".to_owned()),
                     name: copy.name.to_owned(),
                 },
-                api_version: if copy.group.is_empty() { "v1".to_owned() } else { format!("{}/v1", copy.group) },
+                api_version: if copy.group.is_empty() {
+                    "v1".to_owned()
+                } else {
+                    format!("{}/v1", copy.group)
+                },
                 sync: copy.sync,
                 health: copy.health,
                 health_message: copy.message.to_owned(),
@@ -185,12 +230,22 @@ fn delivery(now: Timestamp, cluster: &str, application: &NamespacedName, revisio
         pruning: Vec::new(),
         failure: None,
         applied_at: Some(before(now, 38)),
-        last_pass: PassCounts { sent: 1, unchanged: copies.len().saturating_sub(1 + failed), pruned: 0, failed },
+        last_pass: PassCounts {
+            sent: 1,
+            unchanged: copies.len().saturating_sub(1 + failed),
+            pruned: 0,
+            failed,
+        },
     }
 }
 
 fn stage(name: &'static str, state: StageState, detail: &str, at: Option<Timestamp>) -> Stage {
-    Stage { name, state, detail: detail.to_owned(), at }
+    Stage {
+        name,
+        state,
+        detail: detail.to_owned(),
+        at,
+    }
 }
 
 fn reference(service: &str, variable: &str) -> ServiceReference {
@@ -202,13 +257,30 @@ fn reference(service: &str, variable: &str) -> ServiceReference {
 }
 
 fn applications(now: Timestamp) -> BTreeMap<NamespacedName, SubscriptionSnapshot> {
-    let head = commit(now, "4f1c2ab", "frontend: 3 replicas", "alice@example.com", 42);
+    let head = commit(
+        now,
+        "4f1c2ab",
+        "frontend: 3 replicas",
+        "alice@example.com",
+        42,
+    );
     let guestbook = NamespacedName::new("guestbook", "guestbook-app");
     let mut deliveries = BTreeMap::new();
-    let aws = [well("apps", "Deployment", "frontend"), well("", "Service", "frontend"), well("route.openshift.io", "Route", "guestbook")];
-    deliveries.insert(cluster_name("aws-sub1"), delivery(now, "aws-sub1", &guestbook, &head.id, &aws));
+    let aws = [
+        well("apps", "Deployment", "frontend"),
+        well("", "Service", "frontend"),
+        well("route.openshift.io", "Route", "guestbook"),
+    ];
+    deliveries.insert(
+        cluster_name("aws-sub1"),
+        delivery(now, "aws-sub1", &guestbook, &head.id, &aws),
+    );
     let edge = [
-        Copy { health: Health::Progressing, message: "2 of 3 replicas available", ..well("apps", "Deployment", "frontend") },
+        Copy {
+            health: Health::Progressing,
+            message: "2 of 3 replicas available",
+            ..well("apps", "Deployment", "frontend")
+        },
         well("", "Service", "frontend"),
         Copy {
             sync: Sync::OutOfSync,
@@ -221,41 +293,118 @@ fn applications(now: Timestamp) -> BTreeMap<NamespacedName, SubscriptionSnapshot
             ..well("route.openshift.io", "Route", "guestbook")
         },
     ];
-    deliveries.insert(cluster_name("edge-3"), delivery(now, "edge-3", &guestbook, &head.id, &edge));
+    deliveries.insert(
+        cluster_name("edge-3"),
+        delivery(now, "edge-3", &guestbook, &head.id, &edge),
+    );
     let mut applications = BTreeMap::new();
-    let mut front = subscription(now, &head, "guestbook-app/guestbook", "PlacementRule guestbook-pr", &["aws-sub1", "edge-3"], deliveries);
-    front.references = vec![reference("redis-master", "REDIS_MASTER_SERVICE_HOST"), reference("redis-slave", "REDIS_SLAVE_SERVICE_HOST")];
+    let mut front = subscription(
+        now,
+        &head,
+        "guestbook-app/guestbook",
+        "PlacementRule guestbook-pr",
+        &["aws-sub1", "edge-3"],
+        deliveries,
+    );
+    front.references = vec![
+        reference("redis-master", "REDIS_MASTER_SERVICE_HOST"),
+        reference("redis-slave", "REDIS_SLAVE_SERVICE_HOST"),
+    ];
     front.stages = vec![
-        stage("Fetched", StageState::Done, "by webhook", Some(before(now, 38))),
-        stage("Rendered", StageState::Done, "3 objects, 0 skipped", Some(before(now, 38))),
-        stage("Placed", StageState::Done, "aws-sub1, edge-3", Some(before(now, 38))),
-        stage("Applied", StageState::Failed, "1 of 2 clusters", Some(before(now, 38))),
-        stage("Healthy", StageState::Now, "1 of 2, waiting for frontend", None),
+        stage(
+            "Fetched",
+            StageState::Done,
+            "by webhook",
+            Some(before(now, 38)),
+        ),
+        stage(
+            "Rendered",
+            StageState::Done,
+            "3 objects, 0 skipped",
+            Some(before(now, 38)),
+        ),
+        stage(
+            "Placed",
+            StageState::Done,
+            "aws-sub1, edge-3",
+            Some(before(now, 38)),
+        ),
+        stage(
+            "Applied",
+            StageState::Failed,
+            "1 of 2 clusters",
+            Some(before(now, 38)),
+        ),
+        stage(
+            "Healthy",
+            StageState::Now,
+            "1 of 2, waiting for frontend",
+            None,
+        ),
         stage("Discoverable", StageState::Todo, "waits for health", None),
     ];
     front.history = history(now, &head);
     applications.insert(guestbook, front);
     for (name, on) in [("redis-master", "aws-sub1"), ("redis-slave", "aws-sub2")] {
         let id = NamespacedName::new("guestbook", format!("{name}-app"));
-        let copies = [well("apps", "Deployment", name), well("", "Service", name), well("multicluster.x-k8s.io", "ServiceExport", name)];
-        let deliveries = BTreeMap::from([(cluster_name(on), delivery(now, on, &id, &head.id, &copies))]);
-        let mut redis = subscription(now, &head, &format!("guestbook-app/{name}"), &format!("PlacementRule {name}-pr"), &[on], deliveries);
+        let copies = [
+            well("apps", "Deployment", name),
+            well("", "Service", name),
+            well("multicluster.x-k8s.io", "ServiceExport", name),
+        ];
+        let deliveries =
+            BTreeMap::from([(cluster_name(on), delivery(now, on, &id, &head.id, &copies))]);
+        let mut redis = subscription(
+            now,
+            &head,
+            &format!("guestbook-app/{name}"),
+            &format!("PlacementRule {name}-pr"),
+            &[on],
+            deliveries,
+        );
         redis.exports = vec![NamespacedName::new("guestbook", name)];
         redis.history = vec![revision(now, &head, (1, 1), Some(212), None)];
         applications.insert(id, redis);
     }
     let broken = NamespacedName::new("metrics", "node-exporter");
-    let mut metrics = subscription(now, &head, "metrics", "Placement everywhere", &["aws-sub1", "aws-sub2", "edge-3"], BTreeMap::new());
+    let mut metrics = subscription(
+        now,
+        &head,
+        "metrics",
+        "Placement everywhere",
+        &["aws-sub1", "aws-sub2", "edge-3"],
+        BTreeMap::new(),
+    );
     metrics.failure = Some(failure(
         FailureClass::Invalid,
         "InvalidYaml",
         "metrics/daemonset.yaml:17:5: did not find expected '-' indicator\nnothing was pruned; the clusters keep commit 9be01d7",
     ));
     metrics.stages = vec![
-        stage("Fetched", StageState::Done, "by poll", Some(before(now, 38))),
-        stage("Rendered", StageState::Failed, "`metrics/daemonset.yaml:17`", Some(before(now, 37))),
-        stage("Placed", StageState::Done, "3 clusters", Some(before(now, 38))),
-        stage("Applied", StageState::Todo, "waits for a commit that renders", None),
+        stage(
+            "Fetched",
+            StageState::Done,
+            "by poll",
+            Some(before(now, 38)),
+        ),
+        stage(
+            "Rendered",
+            StageState::Failed,
+            "`metrics/daemonset.yaml:17`",
+            Some(before(now, 37)),
+        ),
+        stage(
+            "Placed",
+            StageState::Done,
+            "3 clusters",
+            Some(before(now, 38)),
+        ),
+        stage(
+            "Applied",
+            StageState::Todo,
+            "waits for a commit that renders",
+            None,
+        ),
     ];
     applications.insert(broken, metrics);
     applications
@@ -280,10 +429,17 @@ fn subscription(
             checked_at: Some(before(now, 4)),
             failure: None,
         },
-        stages: ["Fetched", "Rendered", "Placed", "Applied", "Healthy", "Discoverable"]
-            .into_iter()
-            .map(|name| stage(name, StageState::Done, "", Some(before(now, 37))))
-            .collect(),
+        stages: [
+            "Fetched",
+            "Rendered",
+            "Placed",
+            "Applied",
+            "Healthy",
+            "Discoverable",
+        ]
+        .into_iter()
+        .map(|name| stage(name, StageState::Done, "", Some(before(now, 37))))
+        .collect(),
         failure: None,
         placement: Some(placement.to_owned()),
         placed: placed.iter().map(|name| cluster_name(name)).collect(),
@@ -303,7 +459,10 @@ fn revision(
     failure: Option<Failure>,
 ) -> RevisionRecord {
     RevisionRecord {
-        seen_at: commit.time.checked_add(SignedDuration::from_secs(4)).unwrap_or(now),
+        seen_at: commit
+            .time
+            .checked_add(SignedDuration::from_secs(4))
+            .unwrap_or(now),
         commit: commit.clone(),
         digest: None,
         applied,
@@ -314,9 +473,25 @@ fn revision(
 }
 
 fn history(now: Timestamp, head: &CommitFacts) -> Vec<RevisionRecord> {
-    let pinned = commit(now, "9be01d7", "guestbook: pin image digest", "bob@example.com", 7_600);
-    let route = commit(now, "77aa0c1", "route: edge TLS", "alice@example.com", 90_000);
-    let halted = failure(FailureClass::Invalid, "InvalidYaml", "guestbook-app/guestbook/route.yaml:9: mapping values are not allowed here");
+    let pinned = commit(
+        now,
+        "9be01d7",
+        "guestbook: pin image digest",
+        "bob@example.com",
+        7_600,
+    );
+    let route = commit(
+        now,
+        "77aa0c1",
+        "route: edge TLS",
+        "alice@example.com",
+        90_000,
+    );
+    let halted = failure(
+        FailureClass::Invalid,
+        "InvalidYaml",
+        "guestbook-app/guestbook/route.yaml:9: mapping values are not allowed here",
+    );
     vec![
         revision(now, head, (1, 2), None, None),
         revision(now, &pinned, (2, 2), Some(240), None),
@@ -325,7 +500,12 @@ fn history(now: Timestamp, head: &CommitFacts) -> Vec<RevisionRecord> {
 }
 
 fn activity(now: Timestamp) -> Vec<Activity> {
-    let entry = |age: i64, severity, reason: &str, message: &str, application: Option<&str>, cluster: Option<&str>| Activity {
+    let entry = |age: i64,
+                 severity,
+                 reason: &str,
+                 message: &str,
+                 application: Option<&str>,
+                 cluster: Option<&str>| Activity {
         at: before(now, age),
         severity,
         reason: reason.to_owned(),
@@ -334,33 +514,118 @@ fn activity(now: Timestamp) -> Vec<Activity> {
         cluster: cluster.map(cluster_name),
     };
     vec![
-        entry(10_800, Severity::Good, "ClusterJoined", "edge-3 joined the set submariner", None, Some("edge-3")),
-        entry(1_260, Severity::Bad, "ClusterUnreachable", "edge-4 cannot be reached: connection timed out after 3 s", None, Some("edge-4")),
-        entry(125, Severity::Bad, "CableDown", "cable edge-3 → aws-sub2 went from connected to error: failed to ping the remote endpoint IP 10.128.2.1", None, Some("edge-3")),
-        entry(42, Severity::Info, "Pushed", "push to `main`: `9be01d7` → `4f1c2ab` “frontend: 3 replicas”", None, None),
-        entry(38, Severity::Good, "Applied", "redis-slave-app `4f1c2ab` applied on aws-sub2: 0 objects changed, 3 unchanged", Some("redis-slave-app"), Some("aws-sub2")),
-        entry(38, Severity::Good, "Applied", "guestbook-app `4f1c2ab` applied on aws-sub1: 1 object changed, 2 unchanged", Some("guestbook-app"), Some("aws-sub1")),
-        entry(37, Severity::Warning, "ObjectFailed", "guestbook-app: Route guestbook is not served on edge-3", Some("guestbook-app"), Some("edge-3")),
+        entry(
+            10_800,
+            Severity::Good,
+            "ClusterJoined",
+            "edge-3 joined the set submariner",
+            None,
+            Some("edge-3"),
+        ),
+        entry(
+            1_260,
+            Severity::Bad,
+            "ClusterUnreachable",
+            "edge-4 cannot be reached: connection timed out after 3 s",
+            None,
+            Some("edge-4"),
+        ),
+        entry(
+            125,
+            Severity::Bad,
+            "CableDown",
+            "cable edge-3 → aws-sub2 went from connected to error: failed to ping the remote endpoint IP 10.128.2.1",
+            None,
+            Some("edge-3"),
+        ),
+        entry(
+            42,
+            Severity::Info,
+            "Pushed",
+            "push to `main`: `9be01d7` → `4f1c2ab` “frontend: 3 replicas”",
+            None,
+            None,
+        ),
+        entry(
+            38,
+            Severity::Good,
+            "Applied",
+            "redis-slave-app `4f1c2ab` applied on aws-sub2: 0 objects changed, 3 unchanged",
+            Some("redis-slave-app"),
+            Some("aws-sub2"),
+        ),
+        entry(
+            38,
+            Severity::Good,
+            "Applied",
+            "guestbook-app `4f1c2ab` applied on aws-sub1: 1 object changed, 2 unchanged",
+            Some("guestbook-app"),
+            Some("aws-sub1"),
+        ),
+        entry(
+            37,
+            Severity::Warning,
+            "ObjectFailed",
+            "guestbook-app: Route guestbook is not served on edge-3",
+            Some("guestbook-app"),
+            Some("edge-3"),
+        ),
     ]
 }
 
 fn schedules() -> Schedules {
-    let id = |kind: &str, namespace: &str, name: &str| -> PlacementId { (kind.to_owned(), NamespacedName::new(namespace, name)) };
+    let id = |kind: &str, namespace: &str, name: &str| -> PlacementId {
+        (kind.to_owned(), NamespacedName::new(namespace, name))
+    };
     let none = |name: &str| format!("`name in ({name})` is false");
     let mut schedules = Schedules::new();
-    schedules.insert(id("PlacementRule", "guestbook", "guestbook-pr"), schedule(None, &[
-        ("aws-sub1", true, "label `name=aws-sub1` matches; available; kept from before"),
-        ("aws-sub2", false, "`name in (aws-sub1, edge-3)` is false"),
-        ("edge-3", true, "label `tier=edge` matches; available; second of 2 replicas"),
-        ("edge-4", false, "`ManagedClusterConditionAvailable` is Unknown"),
-    ]));
+    schedules.insert(
+        id("PlacementRule", "guestbook", "guestbook-pr"),
+        schedule(
+            None,
+            &[
+                (
+                    "aws-sub1",
+                    true,
+                    "label `name=aws-sub1` matches; available; kept from before",
+                ),
+                ("aws-sub2", false, "`name in (aws-sub1, edge-3)` is false"),
+                (
+                    "edge-3",
+                    true,
+                    "label `tier=edge` matches; available; second of 2 replicas",
+                ),
+                (
+                    "edge-4",
+                    false,
+                    "`ManagedClusterConditionAvailable` is Unknown",
+                ),
+            ],
+        ),
+    );
     for (name, on) in [("redis-master", "aws-sub1"), ("redis-slave", "aws-sub2")] {
         let verdicts: Vec<(&str, bool, String)> = ["aws-sub1", "aws-sub2", "edge-3", "edge-4"]
             .into_iter()
-            .map(|cluster| (cluster, cluster == on, if cluster == on { format!("label `name={on}` matches") } else { none(on) }))
+            .map(|cluster| {
+                (
+                    cluster,
+                    cluster == on,
+                    if cluster == on {
+                        format!("label `name={on}` matches")
+                    } else {
+                        none(on)
+                    },
+                )
+            })
             .collect();
-        let verdicts: Vec<(&str, bool, &str)> = verdicts.iter().map(|(cluster, chosen, reason)| (*cluster, *chosen, reason.as_str())).collect();
-        schedules.insert(id("PlacementRule", "guestbook", &format!("{name}-pr")), schedule(None, &verdicts));
+        let verdicts: Vec<(&str, bool, &str)> = verdicts
+            .iter()
+            .map(|(cluster, chosen, reason)| (*cluster, *chosen, reason.as_str()))
+            .collect();
+        schedules.insert(
+            id("PlacementRule", "guestbook", &format!("{name}-pr")),
+            schedule(None, &verdicts),
+        );
     }
     schedules.insert(id("Placement", "metrics", "everywhere"), schedule(Some("spec.decisionStrategy is not supported yet"), &[
         ("aws-sub1", true, "kept from before"),
@@ -371,8 +636,16 @@ fn schedules() -> Schedules {
     schedules
 }
 
-fn schedule(hold: Option<&str>, verdicts: &[(&str, bool, &str)]) -> Arc<crate::core::placement::Schedule> {
-    use crate::core::placement::{Outcome, Schedule, Verdict};
-    let verdicts = verdicts.iter().map(|(cluster, chosen, reason)| Verdict { cluster: cluster_name(cluster), chosen: *chosen, reason: (*reason).to_owned() });
-    Arc::new(Schedule { verdicts: verdicts.collect(), outcome: Outcome("all replicas are placed".to_owned(), hold.is_none()), hold: hold.map(str::to_owned) })
+fn schedule(hold: Option<&str>, verdicts: &[(&str, bool, &str)]) -> Schedule {
+    let verdicts = verdicts.iter().map(|(cluster, chosen, reason)| Verdict {
+        cluster: cluster_name(cluster),
+        chosen: *chosen,
+        reason: (*reason).to_owned(),
+    });
+    Schedule {
+        satisfied: hold.is_none(),
+        outcome: "all replicas are placed".to_owned(),
+        hold: hold.map(str::to_owned),
+        verdicts: verdicts.collect(),
+    }
 }

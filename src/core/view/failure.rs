@@ -34,7 +34,10 @@ pub struct ErrorBlock {
 pub fn tone(failure: &Failure) -> Tone {
     match failure.class {
         FailureClass::Transient => Tone::Warn,
-        FailureClass::Invalid | FailureClass::Waiting | FailureClass::Conflict | FailureClass::Stalled => Tone::Bad,
+        FailureClass::Invalid
+        | FailureClass::Waiting
+        | FailureClass::Conflict
+        | FailureClass::Stalled => Tone::Bad,
     }
 }
 
@@ -42,8 +45,12 @@ pub fn tone(failure: &Failure) -> Tone {
 #[must_use]
 pub fn next_step(class: FailureClass) -> &'static str {
     match class {
-        FailureClass::Invalid => "Tried again when the content changes. Nothing was pruned because of it.",
-        FailureClass::Waiting => "Everything else was applied. Tried again as soon as what is missing appears.",
+        FailureClass::Invalid => {
+            "Tried again when the content changes. Nothing was pruned because of it."
+        }
+        FailureClass::Waiting => {
+            "Everything else was applied. Tried again as soon as what is missing appears."
+        }
         FailureClass::Transient => "Tried again with growing pauses.",
         FailureClass::Conflict => "Another writer owns it. Nothing was forced.",
         FailureClass::Stalled => "Not tried again until someone acts.",
@@ -59,14 +66,22 @@ pub(super) fn blocks(subscription: &SubscriptionSnapshot) -> Vec<ErrorBlock> {
         ("Application", &subscription.failure),
     ] {
         if let Some(failure) = failure {
-            blocks.push(block(Text::new().strong(subject), failure, None, Vec::new()));
+            blocks.push(block(
+                Text::new().strong(subject),
+                failure,
+                None,
+                Vec::new(),
+            ));
         }
     }
     // A source failure is often also why delivery stopped: say it once.
     blocks.dedup_by(|b, a| a.message == b.message);
     for (group, places) in grouped(subscription) {
         let since = places.iter().filter_map(|(_, since)| *since).min();
-        let clusters: Vec<String> = places.iter().map(|(cluster, _)| cluster.to_string()).collect();
+        let clusters: Vec<String> = places
+            .iter()
+            .map(|(cluster, _)| cluster.to_string())
+            .collect();
         let subject = on_clusters(group.subject, &clusters);
         blocks.push(block(subject, group.failure, since, clusters));
     }
@@ -85,17 +100,40 @@ fn grouped(subscription: &SubscriptionSnapshot) -> Vec<(Group<'_>, Places<'_>)> 
     let mut groups: BTreeMap<(String, &str, &str), (Group<'_>, Places<'_>)> = BTreeMap::new();
     for (cluster, delivery) in &subscription.deliveries {
         if let Some(failure) = &delivery.failure {
-            let key = (String::new(), failure.reason.as_str(), failure.message.as_str());
-            let group = Group { subject: Text::new().strong("Delivery"), failure };
-            groups.entry(key).or_insert_with(|| (group, Vec::new())).1.push((cluster, None));
+            let key = (
+                String::new(),
+                failure.reason.as_str(),
+                failure.message.as_str(),
+            );
+            let group = Group {
+                subject: Text::new().strong("Delivery"),
+                failure,
+            };
+            groups
+                .entry(key)
+                .or_insert_with(|| (group, Vec::new()))
+                .1
+                .push((cluster, None));
         }
         for object in &delivery.objects {
-            let Some(failure) = &object.failure else { continue };
-            let key = (object.id.to_string(), failure.reason.as_str(), failure.message.as_str());
-            let subject = Text::new().plain(format!("{} ", object.id.kind)).strong(&object.id.name);
+            let Some(failure) = &object.failure else {
+                continue;
+            };
+            let key = (
+                object.id.to_string(),
+                failure.reason.as_str(),
+                failure.message.as_str(),
+            );
+            let subject = Text::new()
+                .plain(format!("{} ", object.id.kind))
+                .strong(&object.id.name);
             let group = Group { subject, failure };
             let place = (cluster, Some(object.since));
-            groups.entry(key).or_insert_with(|| (group, Vec::new())).1.push(place);
+            groups
+                .entry(key)
+                .or_insert_with(|| (group, Vec::new()))
+                .1
+                .push(place);
         }
     }
     groups.into_values().collect()
@@ -114,7 +152,12 @@ pub(super) fn on_clusters(mut subject: Text, clusters: &[String]) -> Text {
     }
 }
 
-fn block(subject: Text, failure: &Failure, since: Option<Timestamp>, clusters: Vec<String>) -> ErrorBlock {
+fn block(
+    subject: Text,
+    failure: &Failure,
+    since: Option<Timestamp>,
+    clusters: Vec<String>,
+) -> ErrorBlock {
     ErrorBlock {
         tone: tone(failure),
         subject,

@@ -93,7 +93,13 @@ impl Label {
     fn at(cx: i32, cy: i32, words: &str, tone: Tone) -> Self {
         let words = cut(words, 30);
         let width = i32::try_from(words.chars().count()).unwrap_or(0) * 7 + 20;
-        Self { x: cx - width / 2, y: cy - 12, width, words, tone }
+        Self {
+            x: cx - width / 2,
+            y: cy - 12,
+            width,
+            words,
+            tone,
+        }
     }
 
     /// Centre, from the left.
@@ -171,10 +177,14 @@ pub fn cables(nodes: &[NodePlan], cables: &[CablePlan], description: String) -> 
     let mut edges = Vec::new();
     let mut labels = Vec::new();
     for cable in cables {
-        let (Some(&(x1, y1)), Some(&(x2, y2))) = (centres.get(cable.from), centres.get(cable.to)) else {
+        let (Some(&(x1, y1)), Some(&(x2, y2))) = (centres.get(cable.from), centres.get(cable.to))
+        else {
             continue;
         };
-        edges.push(Edge { path: format!("M{x1} {y1}L{x2} {y2}"), tone: cable.tone });
+        edges.push(Edge {
+            path: format!("M{x1} {y1}L{x2} {y2}"),
+            tone: cable.tone,
+        });
         if nodes.len() <= 4 || cable.tone != Tone::Ok {
             labels.push(free_label(&labels, (x1, y1), (x2, y2), cable));
         }
@@ -186,7 +196,14 @@ pub fn cables(nodes: &[NodePlan], cables: &[CablePlan], description: String) -> 
         .zip(&centres)
         .map(|(plan, (cx, cy))| Node::at(*cx, *cy, plan))
         .collect();
-    Some(Picture { width, height, edges, labels, nodes, description })
+    Some(Picture {
+        width,
+        height,
+        edges,
+        labels,
+        nodes,
+        description,
+    })
 }
 
 /// A label on the line, at the first place where it covers no other label.
@@ -202,7 +219,11 @@ fn free_label(placed: &[Label], from: (i32, i32), to: (i32, i32), cable: &CableP
             apart_x || (label.y - other.y).abs() > 26
         })
     };
-    [50, 38, 62, 30, 70].into_iter().map(at).find(free).unwrap_or_else(|| at(50))
+    [50, 38, 62, 30, 70]
+        .into_iter()
+        .map(at)
+        .find(free)
+        .unwrap_or_else(|| at(50))
 }
 
 /// Centres of `count` boxes: side by side for two, a triangle for three, the
@@ -211,7 +232,10 @@ fn ellipse(count: usize, width: i32, height: i32) -> Vec<(i32, i32)> {
     if count == 2 {
         return vec![(92, height / 2), (width - 92, height / 2)];
     }
-    let (rx, ry) = (f64::from(width) / 2.0 - 86.0, f64::from(height) / 2.0 - 44.0);
+    let (rx, ry) = (
+        f64::from(width) / 2.0 - 86.0,
+        f64::from(height) / 2.0 - 44.0,
+    );
     let (left, right, top, bottom) = (92, width - 92, 44, height - 44);
     match count {
         3 => return vec![(left, top), (right, top), (width / 2, bottom)],
@@ -221,7 +245,8 @@ fn ellipse(count: usize, width: i32, height: i32) -> Vec<(i32, i32)> {
     let start = -90.0_f64;
     (0..count)
         .map(|index| {
-            let share = f64::from(u32::try_from(index).unwrap_or(0)) / f64::from(u32::try_from(count).unwrap_or(1));
+            let share = f64::from(u32::try_from(index).unwrap_or(0))
+                / f64::from(u32::try_from(count).unwrap_or(1));
             let angle = (start + 360.0 * share).to_radians();
             let x = f64::from(width) / 2.0 + rx * angle.cos();
             let y = f64::from(height) / 2.0 + ry * angle.sin();
@@ -230,7 +255,10 @@ fn ellipse(count: usize, width: i32, height: i32) -> Vec<(i32, i32)> {
         .collect()
 }
 
-#[expect(clippy::cast_possible_truncation, reason = "a coordinate inside a view box of a few hundred")]
+#[expect(
+    clippy::cast_possible_truncation,
+    reason = "a coordinate inside a view box of a few hundred"
+)]
 fn whole(value: f64) -> i32 {
     value.round() as i32
 }
@@ -247,19 +275,29 @@ pub fn dependencies(
     }
     let services = services.get(..8).unwrap_or(services);
     let rows = i32::try_from(services.len()).unwrap_or(1);
-    let (width, height) = (560, 30 + rows * 84);
+    let (width, height) = (600, 20 + rows * 80);
     let middle = height / 2;
     let mut edges = Vec::new();
     let mut labels = Vec::new();
     let mut nodes = vec![Node::at(84, middle, application)];
     for (row, (plan, words, tone)) in (0..).zip(services) {
-        let y = 15 + row * 84 + 42;
+        let y = 10 + row * 80 + 40;
         let from = middle + (row * 2 - rows + 1) * 8;
-        edges.push(Edge { path: format!("M158 {from}C270 {from} 270 {y} 402 {y}"), tone: *tone });
-        labels.push(Label::at(280, i32::midpoint(from, y), words, *tone));
-        nodes.push(Node::at(476, y, plan));
+        edges.push(Edge {
+            path: format!("M158 {from}C300 {from} 300 {y} 442 {y}"),
+            tone: *tone,
+        });
+        labels.push(Label::at(300, i32::midpoint(from, y), words, *tone));
+        nodes.push(Node::at(516, y, plan));
     }
-    Some(Picture { width, height, edges, labels, nodes, description })
+    Some(Picture {
+        width,
+        height,
+        edges,
+        labels,
+        nodes,
+        description,
+    })
 }
 
 /// Cuts to `most` characters, with an ellipsis.
@@ -290,21 +328,34 @@ mod tests {
             let plans: Vec<_> = (0..count).map(|index| plan(&index.to_string())).collect();
             let picture = cables(&plans, &[], String::new()).unwrap();
             for node in &picture.nodes {
-                assert!(node.x >= 0 && node.x + node.width <= picture.width, "{count}: {node:?}");
-                assert!(node.y >= 0 && node.y + node.height <= picture.height, "{count}: {node:?}");
+                assert!(
+                    node.x >= 0 && node.x + node.width <= picture.width,
+                    "{count}: {node:?}"
+                );
+                assert!(
+                    node.y >= 0 && node.y + node.height <= picture.height,
+                    "{count}: {node:?}"
+                );
             }
         }
     }
 
     #[test]
     fn too_many_clusters_have_no_picture() {
-        let plans: Vec<_> = (0..=MOST_NODES).map(|index| plan(&index.to_string())).collect();
+        let plans: Vec<_> = (0..=MOST_NODES)
+            .map(|index| plan(&index.to_string()))
+            .collect();
         assert_eq!(cables(&plans, &[], String::new()), None);
     }
 
     #[test]
     fn long_names_are_cut_but_kept_in_the_title() {
-        let picture = cables(&[plan("a-very-long-name-of-a-cluster"), plan("b")], &[], String::new()).unwrap();
+        let picture = cables(
+            &[plan("a-very-long-name-of-a-cluster"), plan("b")],
+            &[],
+            String::new(),
+        )
+        .unwrap();
         assert_eq!(picture.nodes[0].name, "a-very-long-name-…");
         assert_eq!(picture.nodes[0].title, "a-very-long-name-of-a-cluster");
     }

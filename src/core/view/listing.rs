@@ -32,7 +32,10 @@ impl Query {
     /// Reads decoded pairs of a query string.
     #[must_use]
     pub fn read<'a>(pairs: impl IntoIterator<Item = (&'a str, &'a str)>) -> Self {
-        let mut query = Self { page: 1, ..Self::default() };
+        let mut query = Self {
+            page: 1,
+            ..Self::default()
+        };
         for (key, value) in pairs {
             let value: String = value.trim().chars().take(LONGEST).collect();
             match key {
@@ -59,7 +62,11 @@ impl Query {
     /// The query string for another order of the same list.
     #[must_use]
     pub fn for_sort(&self, sort: &str) -> String {
-        let query = Self { sort: sort.to_owned(), page: 1, ..self.clone() };
+        let query = Self {
+            sort: sort.to_owned(),
+            page: 1,
+            ..self.clone()
+        };
         query.to_string()
     }
 
@@ -67,13 +74,17 @@ impl Query {
     #[must_use]
     pub fn matches(&self, text: &str) -> bool {
         let text = text.to_lowercase();
-        self.q.to_lowercase().split_whitespace().all(|word| text.contains(word))
+        self.q
+            .to_lowercase()
+            .split_whitespace()
+            .all(|word| text.contains(word))
     }
 
     /// Whether a row of this tone and group is wanted.
     #[must_use]
     pub fn wants(&self, tone: Tone, group: &str) -> bool {
-        self.tone.is_none_or(|wanted| wanted == tone) && (self.group.is_empty() || self.group == group)
+        self.tone.is_none_or(|wanted| wanted == tone)
+            && (self.group.is_empty() || self.group == group)
     }
 
     /// Whether the filter asks for the tone of this name.
@@ -92,7 +103,11 @@ impl Query {
 impl std::fmt::Display for Query {
     /// `?q=a&page=2`, or nothing when everything is at its default.
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let page = if self.page > 1 { self.page.to_string() } else { String::new() };
+        let page = if self.page > 1 {
+            self.page.to_string()
+        } else {
+            String::new()
+        };
         let pairs = [
             ("q", self.q.as_str()),
             ("tone", self.tone.map_or("", Tone::name)),
@@ -136,7 +151,12 @@ impl<T> Listing<T> {
 
     /// As [`Listing::cut`], with another page size.
     #[must_use]
-    pub fn cut_by(rows: impl ExactSizeIterator<Item = T>, total: usize, query: &Query, size: usize) -> Self {
+    pub fn cut_by(
+        rows: impl ExactSizeIterator<Item = T>,
+        total: usize,
+        query: &Query,
+        size: usize,
+    ) -> Self {
         let matched = rows.len();
         let pages = matched.div_ceil(size).max(1);
         let page = query.page.clamp(1, pages);
@@ -146,7 +166,10 @@ impl<T> Listing<T> {
             matched,
             page,
             pages,
-            query: Query { page, ..query.clone() },
+            query: Query {
+                page,
+                ..query.clone()
+            },
         }
     }
 
@@ -171,7 +194,10 @@ mod tests {
     fn a_page_beyond_the_end_is_the_last() {
         let query = Query::read([("page", "99")]);
         let listing = Listing::cut(0..101_usize, 101, &query);
-        assert_eq!((listing.page, listing.pages, listing.rows), (3, 3, vec![100]));
+        assert_eq!(
+            (listing.page, listing.pages, listing.rows),
+            (3, 3, vec![100])
+        );
         assert_eq!(listing.query.page, 3);
     }
 

@@ -22,7 +22,12 @@ impl Need {
     /// A need without reason or time.
     #[must_use]
     pub fn new(tone: Tone, text: impl Into<Text>) -> Self {
-        Self { tone, text: text.into(), why: None, since: None }
+        Self {
+            tone,
+            text: text.into(),
+            why: None,
+            since: None,
+        }
     }
 
     /// With the reason or the next step.
@@ -46,7 +51,11 @@ impl Need {
 pub(super) fn sort(needs: &mut [Need]) {
     needs.sort_by_cached_key(|need| {
         let newest_first = need.since.map_or(i64::MAX, |at| -at.as_millisecond());
-        (std::cmp::Reverse(need.tone), newest_first, need.text.words())
+        (
+            std::cmp::Reverse(need.tone),
+            newest_first,
+            need.text.words(),
+        )
     });
 }
 

@@ -68,7 +68,13 @@ pub struct Push {
 }
 
 impl Figure {
-    fn new(value: usize, total: usize, what: impl Into<String>, short: Tone, address: Address) -> Self {
+    fn new(
+        value: usize,
+        total: usize,
+        what: impl Into<String>,
+        short: Tone,
+        address: Address,
+    ) -> Self {
         let tone = match (value == total, total) {
             (_, 0) => Tone::Unknown,
             (true, _) => Tone::Ok,
@@ -82,7 +88,14 @@ impl Figure {
             Tone::Warn => "look soon",
             Tone::Bad => "look now",
         };
-        Self { value, total, what: what.into(), tone, word, address }
+        Self {
+            value,
+            total,
+            what: what.into(),
+            tone,
+            word,
+            address,
+        }
     }
 }
 
@@ -103,7 +116,12 @@ pub(super) fn page(view: &FleetView) -> OverviewPage {
 
 fn sentence(view: &FleetView) -> Text {
     let clusters = age::count(view.clusters.len(), "cluster");
-    let mut sets: Vec<&str> = view.clusters.iter().map(|row| row.set.as_str()).filter(|set| !set.is_empty()).collect();
+    let mut sets: Vec<&str> = view
+        .clusters
+        .iter()
+        .map(|row| row.set.as_str())
+        .filter(|set| !set.is_empty())
+        .collect();
     sets.sort_unstable();
     sets.dedup();
     let text = Text::new().plain(clusters);
@@ -113,17 +131,38 @@ fn sentence(view: &FleetView) -> Text {
         many => text.plain(format!(" in {} sets", many.len())),
     };
     let applications = age::count(view.applications.len(), "application");
-    text.plain(format!(", {applications}, {}", age::count(view.services.len(), "exported service")))
+    text.plain(format!(
+        ", {applications}, {}",
+        age::count(view.services.len(), "exported service")
+    ))
 }
 
 fn figures(view: &FleetView) -> Vec<Figure> {
     let rows = &view.applications;
-    let reachable = view.clusters.iter().filter(|row| row.reach.tone == Tone::Ok).count();
+    let reachable = view
+        .clusters
+        .iter()
+        .filter(|row| row.reach.tone == Tone::Ok)
+        .count();
     let synced = rows.iter().filter(|row| row.sync.tone == Tone::Ok).count();
-    let healthy = rows.iter().filter(|row| row.health.tone == Tone::Ok).count();
-    let moving = rows.iter().filter(|row| row.health.tone == Tone::Busy).count();
-    let up = view.pairs.iter().filter(|pair| pair.tone == Tone::Ok).count();
-    let found = view.services.iter().filter(|row| row.verdict.tone == Tone::Ok).count();
+    let healthy = rows
+        .iter()
+        .filter(|row| row.health.tone == Tone::Ok)
+        .count();
+    let moving = rows
+        .iter()
+        .filter(|row| row.health.tone == Tone::Busy)
+        .count();
+    let up = view
+        .pairs
+        .iter()
+        .filter(|pair| pair.tone == Tone::Ok)
+        .count();
+    let found = view
+        .services
+        .iter()
+        .filter(|row| row.verdict.tone == Tone::Ok)
+        .count();
     let worst = |tones: &mut dyn Iterator<Item = Tone>| tones.max().unwrap_or(Tone::Unknown);
     let healthy_words = match moving {
         0 => "applications healthy".to_owned(),
@@ -171,15 +210,27 @@ fn figures(view: &FleetView) -> Vec<Figure> {
 fn push(view: &FleetView) -> Option<Push> {
     let subscriptions = view.facts.fleet.subscriptions.values();
     let (subscription, record) = subscriptions
-        .filter_map(|subscription| subscription.history.first().map(|record| (subscription, record)))
+        .filter_map(|subscription| {
+            subscription
+                .history
+                .first()
+                .map(|record| (subscription, record))
+        })
         .max_by_key(|(_, record)| record.seen_at)?;
     let live = match (record.live_after_ms, &record.failure) {
         (Some(millis), _) => format!("live on every cluster after {}", age::latency(millis)),
         (None, Some(failure)) => format!("not live: {}", failure.reason),
-        (None, None) => format!("live on {} of {} clusters so far", record.applied, record.placed),
+        (None, None) => format!(
+            "live on {} of {} clusters so far",
+            record.applied, record.placed
+        ),
     };
     Some(Push {
-        reference: subscription.source.reference.clone().unwrap_or_else(|| "HEAD".to_owned()),
+        reference: subscription
+            .source
+            .reference
+            .clone()
+            .unwrap_or_else(|| "HEAD".to_owned()),
         at: record.seen_at,
         live,
     })

@@ -1,7 +1,6 @@
 //! Placements: every cluster with the reason why it was chosen or not.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 
 use serde::Serialize;
 
@@ -9,14 +8,37 @@ use super::need::Need;
 use super::{Address, Chip, FleetView, Listing, Query, Text, Tone};
 use crate::api::{ClusterName, NamespacedName};
 use crate::core::fleet::{FleetSnapshot, SubscriptionSnapshot};
-use crate::core::placement::Schedule;
 
 /// Kind (`PlacementRule`, `Placement`, or `Subscription` for a placement
 /// written inline) and name of a placement.
 pub type PlacementId = (String, NamespacedName);
 
 /// Every placement with what it came to.
-pub type Schedules = BTreeMap<PlacementId, Arc<Schedule>>;
+pub type Schedules = BTreeMap<PlacementId, Schedule>;
+
+/// What a placement came to, in words: the sentences of `core::placement`.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Schedule {
+    /// Whether it found what it asked for.
+    pub satisfied: bool,
+    /// Its outcome in a sentence; may be empty.
+    pub outcome: String,
+    /// Why old decisions are kept, when they are.
+    pub hold: Option<String>,
+    /// Every cluster, in the order of names.
+    pub verdicts: Vec<Verdict>,
+}
+
+/// A cluster and why it was chosen or not.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Verdict {
+    /// The cluster.
+    pub cluster: ClusterName,
+    /// Whether it was chosen.
+    pub chosen: bool,
+    /// Because, in a sentence; words between backticks are shown as code.
+    pub reason: String,
+}
 
 /// One placement in a list.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -90,7 +112,7 @@ fn verdict_rows(schedule: &Schedule) -> Vec<VerdictRow> {
                 cluster: verdict.cluster.to_string(),
                 address: Address::Cluster(verdict.cluster.to_string()),
                 chip,
-                because: Text::from(verdict.reason.to_string()),
+                because: Text::from(verdict.reason.as_str()),
             };
             (!verdict.chosen, row)
         })
@@ -102,7 +124,11 @@ fn verdict_rows(schedule: &Schedule) -> Vec<VerdictRow> {
 /// The placement that a Subscription uses: the one it names in its own
 /// namespace, or the one written inline.
 fn id_for(id: &NamespacedName, subscription: &SubscriptionSnapshot) -> PlacementId {
-    match subscription.placement.as_deref().and_then(|placement| placement.split_once(' ')) {
+    match subscription
+        .placement
+        .as_deref()
+        .and_then(|placement| placement.split_once(' '))
+    {
         Some((kind, name)) => match name.split_once('/') {
             Some((namespace, name)) => (kind.to_owned(), NamespacedName::new(namespace, name)),
             None => (kind.to_owned(), NamespacedName::new(&id.namespace, name)),
@@ -119,7 +145,7 @@ fn schedule_for<'a>(
     view: &'a FleetView,
     id: &NamespacedName,
     subscription: &SubscriptionSnapshot,
-) -> Option<&'a Arc<Schedule>> {
+) -> Option<&'a Schedule> {
     view.facts.schedules.get(&id_for(id, subscription))
 }
 
@@ -140,7 +166,7 @@ pub(super) fn verdicts_for(
     subscription: &SubscriptionSnapshot,
     most: usize,
 ) -> (Vec<VerdictRow>, usize) {
-    let mut rows = schedule_for(view, id, subscription).map_or_else(Vec::new, |schedule| verdict_rows(schedule));
+    let mut rows = schedule_for(view, id, subscription).map_or_else(Vec::new, verdict_rows);
     let more = rows.len().saturating_sub(most);
     rows.truncate(most);
     (rows, more)
@@ -156,8 +182,11 @@ pub(super) fn why(
     let Some(schedule) = schedule_for(view, id, subscription) else {
         return Text::new();
     };
-    let verdict = schedule.verdicts.iter().find(|verdict| verdict.cluster == *cluster);
-    verdict.map_or_else(Text::new, |verdict| Text::from(verdict.reason.to_string()))
+    let verdict = schedule
+        .verdicts
+        .iter()
+        .find(|verdict| verdict.cluster == *cluster);
+    verdict.map_or_else(Text::new, |verdict| Text::from(verdict.reason.as_str()))
 }
 
 /// Rows of every placement, worst first.
@@ -173,7 +202,9 @@ pub(super) fn rows(fleet: &FleetSnapshot, schedules: &Schedules) -> Vec<Placemen
             row(id, schedule, used_by)
         })
         .collect();
-    rows.sort_by(|a, b| (b.outcome.tone, &a.namespace, &a.name).cmp(&(a.outcome.tone, &b.namespace, &b.name)));
+    rows.sort_by(|a, b| {
+        (b.outcome.tone, &a.namespace, &a.name).cmp(&(a.outcome.tone, &b.namespace, &b.name))
+    });
     rows
 }
 
@@ -186,9 +217,16 @@ fn row(id: &PlacementId, schedule: &Schedule, used_by: &[&NamespacedName]) -> Pl
         address: address(id),
         outcome,
         note,
-        chosen: schedule.verdicts.iter().filter(|verdict| verdict.chosen).count(),
+        chosen: schedule
+            .verdicts
+            .iter()
+            .filter(|verdict| verdict.chosen)
+            .count(),
         considered: schedule.verdicts.len(),
-        used_by: used_by.iter().map(|id| Address::Application((*id).clone())).collect(),
+        used_by: used_by
+            .iter()
+            .map(|id| Address::Application((*id).clone()))
+            .collect(),
     }
 }
 
@@ -197,8 +235,8 @@ fn outcome(schedule: &Schedule) -> (Chip, Text) {
         let note = format!("Old decisions are kept: {hold}");
         return (Chip::new(Tone::Bad, "held"), Text::from(note));
     }
-    let words = schedule.outcome.to_string();
-    if schedule.outcome.is_satisfied() {
+    let words = schedule.outcome.as_str();
+    if schedule.satisfied {
         (Chip::new(Tone::Ok, "satisfied"), Text::from(words))
     } else {
         (Chip::new(Tone::Warn, "not satisfied"), Text::from(words))
@@ -211,10 +249,18 @@ pub(super) fn page(view: &FleetView, query: &Query) -> PlacementsPage {
         .iter()
         .filter(|row| query.wants(row.outcome.tone, &row.namespace))
         .filter(|row| {
-            query.q.is_empty() || query.matches(&format!("{} {} {} {}", row.kind, row.namespace, row.name, row.outcome.word))
+            query.q.is_empty()
+                || query.matches(&format!(
+                    "{} {} {} {}",
+                    row.kind, row.namespace, row.name, row.outcome.word
+                ))
         })
         .collect();
-    let mut namespaces: Vec<String> = view.placements.iter().map(|row| row.namespace.clone()).collect();
+    let mut namespaces: Vec<String> = view
+        .placements
+        .iter()
+        .map(|row| row.namespace.clone())
+        .collect();
     namespaces.sort();
     namespaces.dedup();
     PlacementsPage {
@@ -223,7 +269,12 @@ pub(super) fn page(view: &FleetView, query: &Query) -> PlacementsPage {
     }
 }
 
-pub(super) fn detail(view: &FleetView, kind: &str, id: &NamespacedName, query: &Query) -> Option<PlacementPage> {
+pub(super) fn detail(
+    view: &FleetView,
+    kind: &str,
+    id: &NamespacedName,
+    query: &Query,
+) -> Option<PlacementPage> {
     let wanted = Address::Placement(kind.to_owned(), id.clone());
     let row = view.placements.iter().find(|row| row.address == wanted)?;
     let schedule = view.facts.schedules.get(&(row.kind.clone(), id.clone()))?;
@@ -232,7 +283,9 @@ pub(super) fn detail(view: &FleetView, kind: &str, id: &NamespacedName, query: &
     let kept: Vec<VerdictRow> = rows
         .into_iter()
         .filter(|row| query.wants(row.chip.tone, ""))
-        .filter(|row| query.q.is_empty() || query.matches(&format!("{} {}", row.cluster, row.because.words())))
+        .filter(|row| {
+            query.q.is_empty() || query.matches(&format!("{} {}", row.cluster, row.because.words()))
+        })
         .collect();
     let applications = row.used_by.iter().filter_map(|address| match address {
         Address::Application(id) => Some((id.to_string(), address.clone())),
@@ -241,18 +294,23 @@ pub(super) fn detail(view: &FleetView, kind: &str, id: &NamespacedName, query: &
     Some(PlacementPage {
         applications: applications.collect(),
         verdicts: Listing::cut(kept.into_iter(), total, query),
-        command: format!("kubectl -n {} get {} {} -o yaml", id.namespace, kind, id.name),
+        command: format!(
+            "kubectl -n {} get {} {} -o yaml",
+            id.namespace, kind, id.name
+        ),
         row: row.clone(),
     })
 }
 
 /// Placements that are held or come up short.
 pub(super) fn needs(rows: &[PlacementRow]) -> impl Iterator<Item = Need> + '_ {
-    rows.iter().filter(|row| row.outcome.tone >= Tone::Warn).map(|row| {
-        let text = Text::new()
-            .plain(format!("{} ", row.kind))
-            .link(&row.name, row.address.clone())
-            .plain(format!(" is {}.", row.outcome.word));
-        Need::new(row.outcome.tone, text).because(row.note.clone())
-    })
+    rows.iter()
+        .filter(|row| row.outcome.tone >= Tone::Warn)
+        .map(|row| {
+            let text = Text::new()
+                .plain(format!("{} ", row.kind))
+                .link(&row.name, row.address.clone())
+                .plain(format!(" is {}.", row.outcome.word));
+            Need::new(row.outcome.tone, text).because(row.note.clone())
+        })
 }

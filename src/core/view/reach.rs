@@ -5,10 +5,11 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 
 use super::service::verdict_chip;
-use super::{Address, Connectivity, Facts, FleetView, Text, Tone};
+use super::{Address, Facts, FleetView, Text, Tone};
 use crate::api::{ClusterName, NamespacedName};
 use crate::core::fleet::SubscriptionSnapshot;
-use crate::core::mesh::{MeshView, ServiceView, Verdict};
+use crate::core::mesh::ladder::Discoverable;
+use crate::core::mesh::{Connectivity, ServiceView};
 
 /// A service that an application names, and where it is found.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -43,40 +44,63 @@ impl Reach {
 
 /// What one cluster gets of a service.
 pub(super) struct FromCluster<'a> {
-    pub(super) verdict: Verdict,
+    pub(super) verdict: Discoverable,
     pub(super) reason: &'a str,
 }
 
 /// The best export that `cluster` can find: one is enough, unless the name
 /// asks for the export of one cluster.
-pub(super) fn from_cluster<'a>(service: &'a ServiceView, cluster: &ClusterName, only: Option<&str>) -> FromCluster<'a> {
-    let ladders = service.ladder.iter().filter(|ladder| {
-        ladder.consumer == *cluster && only.is_none_or(|only| ladder.exporter.to_string() == only)
+pub(super) fn from_cluster<'a>(
+    service: &'a ServiceView,
+    cluster: &ClusterName,
+    only: Option<&str>,
+) -> FromCluster<'a> {
+    let ladders = service.ladders.iter().filter(|ladder| {
+        ladder.consumer == *cluster && only.is_none_or(|only| ladder.exporter.as_str() == only)
     });
     match ladders.min_by_key(|ladder| ladder.verdict) {
-        Some(ladder) => FromCluster { verdict: ladder.verdict, reason: &ladder.reason },
-        None if service.exports.is_empty() => FromCluster { verdict: Verdict::Not, reason: "no cluster exports it" },
-        None => FromCluster { verdict: Verdict::Unknown, reason: "the hub has no report about it" },
+        Some(ladder) => FromCluster {
+            verdict: ladder.verdict,
+            reason: &ladder.reason,
+        },
+        None if service.exports.is_empty() => FromCluster {
+            verdict: Discoverable::No,
+            reason: "no cluster exports it",
+        },
+        None => FromCluster {
+            verdict: Discoverable::Unknown,
+            reason: "the hub has no report about it",
+        },
     }
-}
-
-fn services(mesh: &MeshView) -> BTreeMap<&NamespacedName, &ServiceView> {
-    mesh.services.iter().map(|service| (&service.service, service)).collect()
 }
 
 /// Services that an application names, worst first.
 pub(super) fn of_application(view: &FleetView, subscription: &SubscriptionSnapshot) -> Vec<Reach> {
-    let services = services(&view.facts.mesh);
-    let mut by_service: BTreeMap<&NamespacedName, Vec<&crate::core::fleet::ServiceReference>> = BTreeMap::new();
+    let mut by_service: BTreeMap<&NamespacedName, Vec<&crate::core::fleet::ServiceReference>> =
+        BTreeMap::new();
     for reference in &subscription.references {
-        by_service.entry(&reference.service).or_default().push(reference);
+        by_service
+            .entry(&reference.service)
+            .or_default()
+            .push(reference);
     }
     let mut reaches: Vec<Reach> = by_service
         .into_iter()
         .map(|(id, references)| {
-            let places: Vec<&str> = references.iter().map(|reference| reference.from.as_str()).collect();
-            let only = references.iter().find_map(|reference| reference.cluster.as_deref());
-            reach(id, services.get(id).copied(), subscription, only, places.join("; "))
+            let places: Vec<&str> = references
+                .iter()
+                .map(|reference| reference.from.as_str())
+                .collect();
+            let only = references
+                .iter()
+                .find_map(|reference| reference.cluster.as_deref());
+            reach(
+                id,
+                view.facts.mesh.service(id),
+                subscription,
+                only,
+                places.join("; "),
+            )
         })
         .collect();
     reaches.sort_by(|a, b| (b.tone, &a.service).cmp(&(a.tone, &b.service)));
@@ -97,15 +121,27 @@ fn reach(
         exporters: Vec::new(),
         tone: Tone::Bad,
         short: "exported by nobody".to_owned(),
-        text: Text::new().strong(id.to_string()).plain(" is exported by no cluster."),
+        text: Text::new()
+            .strong(id.to_string())
+            .plain(" is exported by no cluster."),
         named_in,
     };
     let Some(service) = service else { return reach };
-    reach.exporters = service.exports.iter().map(|export| export.cluster.to_string()).collect();
-    let seen: Vec<(&ClusterName, FromCluster<'_>)> =
-        subscription.placed.iter().map(|cluster| (cluster, from_cluster(service, cluster, only))).collect();
+    reach.exporters = service
+        .exports
+        .iter()
+        .map(|export| export.cluster.to_string())
+        .collect();
+    let seen: Vec<(&ClusterName, FromCluster<'_>)> = subscription
+        .placed
+        .iter()
+        .map(|cluster| (cluster, from_cluster(service, cluster, only)))
+        .collect();
     let worst = seen.iter().max_by_key(|(_, from)| from.verdict);
-    let failing = seen.iter().filter(|(_, from)| from.verdict != Verdict::Discoverable).count();
+    let failing = seen
+        .iter()
+        .filter(|(_, from)| from.verdict != Discoverable::Yes)
+        .count();
     match worst {
         None => {
             reach.tone = Tone::Unknown;
@@ -125,7 +161,7 @@ fn reach(
             let chip = verdict_chip(from.verdict);
             reach.tone = chip.tone;
             reach.short = match (failing, from.verdict) {
-                (1, Verdict::Unknown) => format!("unknown from {cluster}"),
+                (1, Discoverable::Unknown) => format!("unknown from {cluster}"),
                 (1, _) => format!("not from {cluster}"),
                 (more, _) => format!("not from {more} of {} clusters", seen.len()),
             };
@@ -142,32 +178,39 @@ fn reach(
 
 /// The third axis: over what it names and what it exports. `None` when it
 /// does neither.
-pub(super) fn connectivity(facts: &Facts, subscription: &SubscriptionSnapshot) -> Option<Connectivity> {
+pub(super) fn connectivity(
+    facts: &Facts,
+    subscription: &SubscriptionSnapshot,
+) -> Option<Connectivity> {
     if subscription.references.is_empty() && subscription.exports.is_empty() {
         return None;
     }
-    let find = |id: &NamespacedName| facts.mesh.services.iter().find(|service| service.service == *id);
+    let find = |id: &NamespacedName| facts.mesh.service(id);
     let mut words = Vec::new();
     for reference in &subscription.references {
         let service = find(&reference.service);
         for cluster in &subscription.placed {
-            words.push(service.map_or(Verdict::Not, |service| {
+            words.push(service.map_or(Discoverable::No, |service| {
                 from_cluster(service, cluster, reference.cluster.as_deref()).verdict
             }));
         }
     }
     for export in &subscription.exports {
-        words.push(find(export).map_or(Verdict::Unknown, |service| service.verdict));
+        words.push(find(export).map_or(Discoverable::Unknown, |service| service.verdict));
     }
     let count = |verdict| words.iter().filter(|word| **word == verdict).count();
-    let lost = count(Verdict::Not);
-    Some(if words.is_empty() || lost + count(Verdict::Degraded) + count(Verdict::Unknown) == 0 {
-        Connectivity::Connected
-    } else if lost == words.len() {
-        Connectivity::Down
-    } else if lost + count(Verdict::Degraded) > 0 {
-        Connectivity::Degraded
-    } else {
-        Connectivity::Unknown
-    })
+    let lost = count(Discoverable::No);
+    Some(
+        if words.is_empty()
+            || lost + count(Discoverable::Degraded) + count(Discoverable::Unknown) == 0
+        {
+            Connectivity::Connected
+        } else if lost == words.len() {
+            Connectivity::Down
+        } else if lost + count(Discoverable::Degraded) > 0 {
+            Connectivity::Degraded
+        } else {
+            Connectivity::Unknown
+        },
+    )
 }

@@ -35,7 +35,11 @@ fn hits(view: &FleetView) -> impl Iterator<Item = Hit> + '_ {
         kind: "Application".to_owned(),
         name: format!("{}/{}", row.namespace, row.name),
         address: row.address.clone(),
-        chip: [&row.sync, &row.health].into_iter().max_by_key(|chip| chip.tone).unwrap_or(&row.sync).clone(),
+        chip: [&row.sync, &row.health]
+            .into_iter()
+            .max_by_key(|chip| chip.tone)
+            .unwrap_or(&row.sync)
+            .clone(),
     });
     let services = view.services.iter().map(|row| Hit {
         kind: "Service".to_owned(),
@@ -49,19 +53,34 @@ fn hits(view: &FleetView) -> impl Iterator<Item = Hit> + '_ {
         address: row.address.clone(),
         chip: row.outcome.clone(),
     });
-    clusters.chain(applications).chain(services).chain(placements)
+    clusters
+        .chain(applications)
+        .chain(services)
+        .chain(placements)
 }
 
 pub(super) fn page(view: &FleetView, query: &Query) -> SearchPage {
     if query.q.is_empty() {
-        return SearchPage { hits: Listing::cut(Vec::new().into_iter(), 0, query) };
+        return SearchPage {
+            hits: Listing::cut(Vec::new().into_iter(), 0, query),
+        };
     }
-    let total = view.clusters.len() + view.applications.len() + view.services.len() + view.placements.len();
-    let mut found: Vec<Hit> = hits(view).filter(|hit| query.matches(&format!("{} {}", hit.kind, hit.name))).collect();
+    let total =
+        view.clusters.len() + view.applications.len() + view.services.len() + view.placements.len();
+    let mut found: Vec<Hit> = hits(view)
+        .filter(|hit| query.matches(&format!("{} {}", hit.kind, hit.name)))
+        .collect();
     let wanted = query.q.to_lowercase();
     found.sort_by_cached_key(|hit| {
-        let name = hit.name.rsplit('/').next().unwrap_or_default().to_lowercase();
+        let name = hit
+            .name
+            .rsplit('/')
+            .next()
+            .unwrap_or_default()
+            .to_lowercase();
         (name != wanted, !name.starts_with(&wanted), hit.name.len())
     });
-    SearchPage { hits: Listing::cut(found.into_iter(), total, query) }
+    SearchPage {
+        hits: Listing::cut(found.into_iter(), total, query),
+    }
 }

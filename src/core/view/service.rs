@@ -5,7 +5,10 @@ use serde::Serialize;
 use super::need::Need;
 use super::{Address, Chip, FleetView, Listing, Query, Text, Tone, age};
 use crate::api::{ClusterName, NamespacedName};
-use crate::core::mesh::{ExportView, Ladder, MeshView, ServiceView, Verdict};
+use crate::core::mesh::dns::{Answer, Response};
+use crate::core::mesh::export::ExportState;
+use crate::core::mesh::ladder::{Discoverable, Ladder, Outcome};
+use crate::core::mesh::{ExportView, MeshView, ServiceView};
 
 /// One exported service in a list.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -110,12 +113,12 @@ pub struct ExportRow {
     pub origin: Text,
 }
 
-pub(super) fn verdict_chip(verdict: Verdict) -> Chip {
+pub(super) fn verdict_chip(verdict: Discoverable) -> Chip {
     match verdict {
-        Verdict::Discoverable => Chip::new(Tone::Ok, "discoverable"),
-        Verdict::Degraded => Chip::new(Tone::Bad, "degraded"),
-        Verdict::Not => Chip::new(Tone::Bad, "not discoverable"),
-        Verdict::Unknown => Chip::new(Tone::Unknown, "unknown"),
+        Discoverable::Yes => Chip::new(Tone::Ok, "discoverable"),
+        Discoverable::Degraded => Chip::new(Tone::Bad, "degraded"),
+        Discoverable::No => Chip::new(Tone::Bad, "not discoverable"),
+        Discoverable::Unknown => Chip::new(Tone::Unknown, "unknown"),
     }
 }
 
@@ -124,14 +127,20 @@ fn names<'a>(clusters: impl Iterator<Item = &'a ClusterName>) -> String {
     match names.len() {
         0 => "–".to_owned(),
         1..=3 => names.join(", "),
-        more => format!("{} and {} more", names.get(..3).unwrap_or_default().join(", "), more - 3),
+        more => format!(
+            "{} and {} more",
+            names.get(..3).unwrap_or_default().join(", "),
+            more - 3
+        ),
     }
 }
 
 /// Every exported service, worst first, then by name.
 pub(super) fn rows(mesh: &MeshView) -> Vec<ServiceRow> {
     let mut rows: Vec<ServiceRow> = mesh.services.iter().map(row).collect();
-    rows.sort_by(|a, b| (b.verdict.tone, &a.name, &a.namespace).cmp(&(a.verdict.tone, &b.name, &b.namespace)));
+    rows.sort_by(|a, b| {
+        (b.verdict.tone, &a.name, &a.namespace).cmp(&(a.verdict.tone, &b.name, &b.namespace))
+    });
     rows
 }
 
@@ -141,14 +150,26 @@ fn row(service: &ServiceView) -> ServiceRow {
         namespace: service.service.namespace.clone(),
         address: Address::Service(service.service.clone()),
         exporters: names(service.exports.iter().map(|export| &export.cluster)),
-        consumers: names(service.consumers.iter()),
+        consumers: names(
+            service
+                .consumers
+                .iter()
+                .filter(|consumer| !consumer.wanted_by.is_empty())
+                .map(|consumer| &consumer.cluster),
+        ),
         verdict: verdict_chip(service.verdict),
         note: first_failure(service).map_or_else(Text::new, note),
     }
 }
 
 fn note(ladder: &Ladder) -> Text {
-    let text = Text::new().plain("from ").link(ladder.consumer.to_string(), Address::Cluster(ladder.consumer.to_string())).plain(": ");
+    let text = Text::new()
+        .plain("from ")
+        .link(
+            ladder.consumer.to_string(),
+            Address::Cluster(ladder.consumer.to_string()),
+        )
+        .plain(": ");
     let mut text = text;
     text.spans.extend(Text::from(ladder.reason.as_str()).spans);
     text
@@ -156,8 +177,11 @@ fn note(ladder: &Ladder) -> Text {
 
 /// The worst pair, those that are needed before those that are not.
 fn first_failure(service: &ServiceView) -> Option<&Ladder> {
-    let failing = service.ladder.iter().filter(|ladder| ladder.verdict != Verdict::Discoverable);
-    failing.min_by_key(|ladder| (!service.consumers.contains(&ladder.consumer), std::cmp::Reverse(ladder.verdict)))
+    let failing = service
+        .ladders
+        .iter()
+        .filter(|ladder| ladder.verdict != Discoverable::Yes);
+    failing.min_by_key(|ladder| (!ladder.wanted, std::cmp::Reverse(ladder.verdict)))
 }
 
 pub(super) fn page(view: &FleetView, query: &Query) -> ServicesPage {
@@ -165,33 +189,56 @@ pub(super) fn page(view: &FleetView, query: &Query) -> ServicesPage {
         .services
         .iter()
         .filter(|row| query.wants(row.verdict.tone, &row.namespace))
-        .filter(|row| query.q.is_empty() || query.matches(&format!("{} {} {} {} {}", row.namespace, row.name, row.exporters, row.consumers, row.verdict.word)))
+        .filter(|row| {
+            query.q.is_empty()
+                || query.matches(&format!(
+                    "{} {} {} {} {}",
+                    row.namespace, row.name, row.exporters, row.consumers, row.verdict.word
+                ))
+        })
         .collect();
     if query.sort == "name" {
         kept.sort_by_key(|row| (&row.name, &row.namespace));
     }
-    let mut namespaces: Vec<String> = view.services.iter().map(|row| row.namespace.clone()).collect();
+    let mut namespaces: Vec<String> = view
+        .services
+        .iter()
+        .map(|row| row.namespace.clone())
+        .collect();
     namespaces.sort();
     namespaces.dedup();
-    let well = view.services.iter().filter(|row| row.verdict.tone == Tone::Ok).count();
+    let well = view
+        .services
+        .iter()
+        .filter(|row| row.verdict.tone == Tone::Ok)
+        .count();
     let all = view.services.len();
     let sentence = match (well, all) {
         (_, 0) => "No cluster exports a service.".to_owned(),
-        (well, all) if well == all => format!("{} can be found wherever they are needed.", age::count(all, "service")),
+        (well, all) if well == all => format!(
+            "{} can be found wherever they are needed.",
+            age::count(all, "service")
+        ),
         (well, all) => format!("{well} of {all} can be found wherever they are needed."),
     };
-    ServicesPage { sentence, rows: Listing::cut(kept.into_iter().cloned(), all, query), namespaces }
+    ServicesPage {
+        sentence,
+        rows: Listing::cut(kept.into_iter().cloned(), all, query),
+        namespaces,
+    }
 }
 
 fn ladder_row(ladder: &Ladder) -> LadderRow {
-    let rungs = ladder.rungs.iter().map(|(name, title, state)| RungCell {
-        name: name.clone(),
-        title: title.clone(),
-        reached: state.is_some(),
-        tone: match state {
-            Some(true) => Tone::Ok,
-            Some(false) => Tone::Bad,
-            None => Tone::Unknown,
+    let rungs = ladder.rungs.iter().map(|rung| RungCell {
+        name: rung.gate.label().to_owned(),
+        title: format!("{}: {}", rung.gate.code(), rung.detail),
+        // Beyond the rung that stops it, a rung says nothing.
+        reached: rung.outcome != Outcome::Skipped
+            && ladder.stops_at.is_none_or(|gate| rung.gate <= gate),
+        tone: match rung.outcome {
+            Outcome::Passed | Outcome::Skipped => Tone::Ok,
+            Outcome::Unknown => Tone::Unknown,
+            Outcome::Failed => Tone::Bad,
         },
     });
     LadderRow {
@@ -207,12 +254,21 @@ fn export_row(export: &ExportView) -> ExportRow {
     ExportRow {
         cluster: export.cluster.to_string(),
         address: Address::Cluster(export.cluster.to_string()),
-        tone: match export.ok {
-            Some(true) => Tone::Ok,
-            Some(false) => Tone::Bad,
-            None => Tone::Unknown,
+        tone: match export.verdict.as_ref().map(|verdict| verdict.state) {
+            Some(ExportState::Published) => Tone::Ok,
+            Some(ExportState::Pending) => Tone::Busy,
+            Some(ExportState::Unknown) => Tone::Unknown,
+            Some(ExportState::Unanswered | ExportState::Invalid | ExportState::Failed) | None => {
+                Tone::Bad
+            }
         },
-        text: Text::from(export.reason.as_str()),
+        text: match &export.verdict {
+            Some(verdict) => match &verdict.conflict {
+                Some(conflict) => Text::from(format!("{} Conflict: {conflict}", verdict.sentence)),
+                None => Text::from(verdict.sentence.as_str()),
+            },
+            None => Text::from("the ServiceExport is not on the cluster yet"),
+        },
         origin: match &export.delivered_by {
             Some(by) => Text::new().plain("delivered by ").code(by),
             None => Text::new().plain("made by hand on the cluster; counts like ours"),
@@ -221,45 +277,86 @@ fn export_row(export: &ExportView) -> ExportRow {
 }
 
 pub(super) fn detail(view: &FleetView, id: &NamespacedName, query: &Query) -> Option<ServicePage> {
-    let service = view.facts.mesh.services.iter().find(|service| service.service == *id)?;
-    let mut ladder: Vec<&Ladder> = service.ladder.iter().collect();
-    ladder.sort_by_key(|ladder| (std::cmp::Reverse(verdict_chip(ladder.verdict).tone), &ladder.exporter, &ladder.consumer));
-    let dns = service.dns.iter().take(50).map(|answer| DnsRow {
-        consumer: answer.consumer.to_string(),
-        name: answer.name.clone(),
-        answer: if answer.addresses.is_empty() {
-            Chip::new(Tone::Warn, &answer.word)
-        } else {
-            Chip::new(Tone::Ok, answer.addresses.join(", "))
-        },
-        detail: answer.reason.clone(),
+    let service = view.facts.mesh.service(id)?;
+    let mut ladder: Vec<&Ladder> = service.ladders.iter().collect();
+    ladder.sort_by_key(|ladder| {
+        (
+            std::cmp::Reverse(verdict_chip(ladder.verdict).tone),
+            &ladder.exporter,
+            &ladder.consumer,
+        )
     });
+    let wanted_first = |wanted: bool| {
+        service
+            .consumers
+            .iter()
+            .filter(move |consumer| consumer.wanted_by.is_empty() != wanted)
+    };
+    let dns = wanted_first(true)
+        .chain(wanted_first(false))
+        .flat_map(|consumer| &consumer.dns)
+        .take(50)
+        .map(dns_row);
     Some(ServicePage {
         row: row(service),
         dns_name: format!("{}.{}.svc.clusterset.local", id.name, id.namespace),
-        ladder: Listing::cut(ladder.iter().map(|ladder| ladder_row(ladder)), ladder.len(), query),
+        ladder: Listing::cut(
+            ladder.iter().map(|ladder| ladder_row(ladder)),
+            ladder.len(),
+            query,
+        ),
         dns: dns.collect(),
         exports: service.exports.iter().map(export_row).collect(),
-        users: users(view, service),
+        users: users(service),
     })
 }
 
+fn dns_row(answer: &Answer) -> DnsRow {
+    let addresses: Vec<&str> = answer
+        .addresses
+        .iter()
+        .map(|address| address.ip.as_str())
+        .collect();
+    let chip = match (answer.response, addresses.as_slice()) {
+        (Response::NoError, []) => Chip::new(Tone::Warn, "NOERROR, empty"),
+        (Response::NoError, some) => Chip::new(Tone::Ok, some.join(", ")),
+        (Response::NxDomain, _) => Chip::new(Tone::Bad, "NXDOMAIN"),
+        (Response::Unknown, _) => Chip::new(Tone::Unknown, "unknown"),
+    };
+    DnsRow {
+        consumer: answer.from.to_string(),
+        name: answer.name.clone(),
+        answer: chip,
+        detail: answer.rule.clone(),
+    }
+}
+
 /// Applications whose manifests name the service, with what each cluster gets.
-fn users(view: &FleetView, service: &ServiceView) -> Vec<Need> {
+fn users(service: &ServiceView) -> Vec<Need> {
     let mut users = Vec::new();
-    for (id, subscription) in &view.facts.fleet.subscriptions {
-        let Some(reference) = subscription.references.iter().find(|reference| reference.service == service.service) else {
-            continue;
-        };
-        for cluster in &subscription.placed {
-            let reach = super::reach::from_cluster(service, cluster, reference.cluster.as_deref());
+    for consumer in &service.consumers {
+        for want in &consumer.wanted_by {
+            let reach =
+                super::reach::from_cluster(service, &consumer.cluster, want.cluster.as_deref());
+            let chip = verdict_chip(reach.verdict);
             let text = Text::new()
-                .link(&id.name, Address::Application(id.clone()))
+                .link(
+                    &want.application.name,
+                    Address::Application(want.application.clone()),
+                )
                 .plain(" on ")
-                .link(cluster.to_string(), Address::Cluster(cluster.to_string()))
-                .plain(format!(": {}", verdict_chip(reach.verdict).word));
-            let why = Text::new().plain("named in ").code(&reference.from);
-            users.push(Need { tone: verdict_chip(reach.verdict).tone, text, why: Some(why), since: None });
+                .link(
+                    consumer.cluster.to_string(),
+                    Address::Cluster(consumer.cluster.to_string()),
+                )
+                .plain(format!(": {}", chip.word));
+            let why = Text::new().plain("named in ").code(&want.from);
+            users.push(Need {
+                tone: chip.tone,
+                text,
+                why: Some(why),
+                since: None,
+            });
         }
     }
     super::need::sort(&mut users);
@@ -271,13 +368,19 @@ fn users(view: &FleetView, service: &ServiceView) -> Vec<Need> {
 pub(super) fn across(view: &FleetView, a: &str, b: &str) -> Vec<Need> {
     let mut crossing = Vec::new();
     for service in &view.facts.mesh.services {
-        for ladder in &service.ladder {
+        for ladder in &service.ladders {
             let ends = [ladder.exporter.to_string(), ladder.consumer.to_string()];
             if ends == [a, b] || ends == [b, a] {
                 let [exporter, consumer] = ends;
                 let text = Text::new()
-                    .link(service.service.to_string(), Address::Service(service.service.clone()))
-                    .plain(format!(" of {exporter}, seen from {consumer}: {}", verdict_chip(ladder.verdict).word));
+                    .link(
+                        service.service.to_string(),
+                        Address::Service(service.service.clone()),
+                    )
+                    .plain(format!(
+                        " of {exporter}, seen from {consumer}: {}",
+                        verdict_chip(ladder.verdict).word
+                    ));
                 crossing.push(Need::new(verdict_chip(ladder.verdict).tone, text));
             }
         }
@@ -295,22 +398,34 @@ pub(super) fn needs(view: &FleetView) -> Vec<Need> {
         if chip.tone < Tone::Warn {
             continue;
         }
-        let Some(ladder) = first_failure(service) else { continue };
+        let Some(ladder) = first_failure(service) else {
+            continue;
+        };
         let consumer = ladder.consumer.to_string();
         let text = Text::new()
-            .link(service.service.to_string(), Address::Service(service.service.clone()))
+            .link(
+                service.service.to_string(),
+                Address::Service(service.service.clone()),
+            )
             .plain(" cannot be reached from ")
             .link(&consumer, Address::Cluster(consumer.clone()))
             .plain(": ");
         let mut text = text;
         text.spans.extend(Text::from(ladder.reason.as_str()).spans);
-        let users = view.facts.fleet.subscriptions.iter().find_map(|(id, subscription)| {
-            let reference = subscription.references.iter().find(|reference| reference.service == service.service)?;
-            subscription.placed.contains(&ladder.consumer).then_some((id, reference))
-        });
-        let why = users.map_or_else(Text::new, |(id, reference)| {
-            Text::new().link(&id.name, Address::Application(id.clone())).plain(" there uses it (").code(&reference.from).plain(")")
-        });
+        let users = service
+            .consumers
+            .iter()
+            .find(|other| other.cluster == ladder.consumer);
+        let why = users
+            .and_then(|consumer| consumer.wanted_by.first())
+            .map_or_else(Text::new, |want| {
+                let id = &want.application;
+                Text::new()
+                    .link(&id.name, Address::Application(id.clone()))
+                    .plain(" there uses it (")
+                    .code(&want.from)
+                    .plain(")")
+            });
         needs.push(Need::new(chip.tone, text).because(why));
     }
     needs

@@ -23,7 +23,9 @@ impl Span {
     #[must_use]
     pub fn words(&self) -> &str {
         match self {
-            Self::Plain(words) | Self::Strong(words) | Self::Code(words) | Self::Link(words, _) => words,
+            Self::Plain(words) | Self::Strong(words) | Self::Code(words) | Self::Link(words, _) => {
+                words
+            }
         }
     }
 }
@@ -95,7 +97,9 @@ impl Text {
     fn push_linked(&mut self, piece: &str, names: &[(&str, Address)], linked: &mut [bool]) {
         let mut rest = piece;
         while let Some((at, index)) = first_mention(rest, names, linked) {
-            let Some((name, address)) = names.get(index) else { break };
+            let Some((name, address)) = names.get(index) else {
+                break;
+            };
             if let Some(flag) = linked.get_mut(index) {
                 *flag = true;
             }
@@ -103,7 +107,8 @@ impl Text {
             if !before.is_empty() {
                 self.spans.push(Span::Plain(before.to_owned()));
             }
-            self.spans.push(Span::Link((*name).to_owned(), address.clone()));
+            self.spans
+                .push(Span::Link((*name).to_owned(), address.clone()));
             rest = after.get(name.len()..).unwrap_or_default();
         }
         if !rest.is_empty() {
@@ -140,7 +145,8 @@ fn mention(text: &str, name: &str) -> Option<usize> {
         let mut after = text.get(at + name.len()..)?.chars();
         let next = after.next();
         let dotted = next == Some('.') && after.next().is_some_and(char::is_alphanumeric);
-        let free = !before.is_some_and(|c| inside(c) || c == '.') && !next.is_some_and(inside) && !dotted;
+        let free =
+            !before.is_some_and(|c| inside(c) || c == '.') && !next.is_some_and(inside) && !dotted;
         free.then_some(at)
     })
 }
@@ -188,7 +194,10 @@ mod tests {
     #[test]
     fn names_are_linked_once_and_only_as_whole_words() {
         let to = Address::Cluster("sub".into());
-        let text = Text::of("aws-sub and sub, then sub. Not sub.svc", &[("sub", to.clone())]);
+        let text = Text::of(
+            "aws-sub and sub, then sub. Not sub.svc",
+            &[("sub", to.clone())],
+        );
         assert_eq!(
             text.spans,
             [
@@ -209,6 +218,9 @@ mod tests {
             ],
         );
         assert_eq!(text.words(), "edge is not edge-3");
-        assert!(text.spans.contains(&Span::Link("edge-3".into(), Address::Cluster("edge-3".into()))));
+        assert!(text.spans.contains(&Span::Link(
+            "edge-3".into(),
+            Address::Cluster("edge-3".into())
+        )));
     }
 }

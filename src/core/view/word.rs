@@ -3,6 +3,7 @@
 use serde::Serialize;
 
 use crate::core::delivery::{Health, Sync};
+use crate::core::mesh::Connectivity;
 
 /// How a word is drawn: it picks the icon and the colour. Never shown alone;
 /// a [`Chip`] always carries the word. Ordered best to worst.
@@ -57,7 +58,10 @@ impl Chip {
     /// A chip.
     #[must_use]
     pub fn new(tone: Tone, word: impl Into<String>) -> Self {
-        Self { tone, word: word.into() }
+        Self {
+            tone,
+            word: word.into(),
+        }
     }
 }
 
@@ -82,21 +86,6 @@ impl From<Health> for Chip {
             Health::Degraded => Self::new(Tone::Bad, "Degraded"),
         }
     }
-}
-
-/// Third axis beside sync and health: whether an application reaches the
-/// services it names on other clusters, and is reached on its exports.
-/// Ordered best to worst.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
-pub enum Connectivity {
-    /// Every service it uses or offers is discoverable where it is needed.
-    Connected,
-    /// The hub does not know (stale or missing reports).
-    Unknown,
-    /// Some consumers cannot reach some service.
-    Degraded,
-    /// Nothing of what it needs can be reached.
-    Down,
 }
 
 impl From<Connectivity> for Chip {
