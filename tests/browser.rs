@@ -1,3 +1,5 @@
+//! Serves the made-up fleet for looking at; the browser test follows.
+
 use pilothouse::core::view::{FleetView, example};
 use pilothouse::web::{WebOptions, WebState, router};
 use std::sync::Arc;
