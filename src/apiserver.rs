@@ -243,7 +243,6 @@ impl Server {
 
     /// The router with authentication and faults on, as the TLS listener
     /// serves it.
-    #[must_use]
     pub fn client_as_router(&self) -> Router {
         let inner = &self.inner;
         self.router()

@@ -2,6 +2,7 @@
 //! its cell.
 
 mod builtin;
+mod cells;
 mod duration;
 mod path;
 

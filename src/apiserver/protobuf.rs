@@ -129,7 +129,7 @@ fn value_of(holds: Holds, wire: Wire<'_>, repeated: bool) -> Result<Option<Value
         // Negative numbers are sign-extended to 64 bits on the wire.
         (Holds::Int, Wire::Number(n)) => (repeated || n != 0).then(|| json!(n.cast_signed())),
         (Holds::IntSet, Wire::Number(n)) => Some(json!(n.cast_signed())),
-        (Holds::Bool, Wire::Number(n)) => (n != 0).then(|| json!(true)),
+        (Holds::Bool, Wire::Number(n)) => (n != 0).then_some(Value::Bool(true)),
         (Holds::BoolSet, Wire::Number(n)) => Some(json!(n != 0)),
         (Holds::Time, Wire::Bytes(bytes)) => time_of(bytes)?,
         (Holds::IntOrString, Wire::Bytes(bytes)) => int_or_string(bytes)?,

@@ -30,7 +30,7 @@ fn standard(path: &str) -> String {
     let mut chars = path.trim_start_matches('$').chars().peekable();
     while let Some(c) = chars.next() {
         match c {
-            '.' if chars.peek() == Some(&'.') => out.push_str("."),
+            '.' if chars.peek() == Some(&'.') => out.push('.'),
             '.' if chars.peek() == Some(&'[') => {}
             '[' => {
                 out.push('[');

@@ -16,7 +16,7 @@ pub(in super::super) fn defaults(resource: &Resource, object: &mut Value) {
         ("", "secrets") => secret(object),
         ("", "services") => service(object),
         ("", "pods") => {
-            fill(object, "spec", |spec| pod_spec(spec));
+            fill(object, "spec", pod_spec);
         }
         ("", "replicationcontrollers") => workload(object, &[("replicas", json!(1))]),
         ("apps", "deployments") => {

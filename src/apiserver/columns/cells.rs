@@ -1,0 +1,302 @@
+//! Cells that take more than a look at one field.
+
+use jiff::Timestamp;
+use serde_json::Value;
+
+use super::{since, text_at};
+
+fn list<'a>(object: &'a Value, pointer: &str) -> impl Iterator<Item = &'a Value> {
+    let found = object.pointer(pointer).and_then(Value::as_array);
+    found.into_iter().flatten()
+}
+
+fn number(object: &Value, pointer: &str) -> i64 {
+    object.pointer(pointer).and_then(Value::as_i64).unwrap_or(0)
+}
+
+fn or_none(text: String) -> String {
+    match text.is_empty() {
+        true => "<none>".to_owned(),
+        false => text,
+    }
+}
+
+fn joined<'a>(items: impl Iterator<Item = &'a str>) -> String {
+    or_none(items.collect::<Vec<_>>().join(","))
+}
+
+/// At most three items, then how many more.
+fn shortened(items: &[String]) -> String {
+    match items.len() {
+        0..=3 => or_none(items.join(",")),
+        more => format!("{} + {} more...", items[..3].join(","), more - 3),
+    }
+}
+
+fn map_text(object: &Value, pointer: &str) -> String {
+    let map = object.pointer(pointer).and_then(Value::as_object);
+    let pairs = map.into_iter().flatten();
+    let pairs = pairs.map(|(k, v)| format!("{k}={}", v.as_str().unwrap_or_default()));
+    or_none(pairs.collect::<Vec<_>>().join(","))
+}
+
+pub(super) fn data_count(object: &Value, _: Timestamp) -> String {
+    let size = |field: &str| object[field].as_object().map_or(0, serde_json::Map::len);
+    (size("data") + size("binaryData")).to_string()
+}
+
+pub(super) fn secrets(object: &Value, _: Timestamp) -> String {
+    list(object, "/secrets").count().to_string()
+}
+
+pub(super) fn external_ip(object: &Value, _: Timestamp) -> String {
+    let balancer = list(object, "/status/loadBalancer/ingress")
+        .filter_map(|i| i["ip"].as_str().or_else(|| i["hostname"].as_str()));
+    let external = list(object, "/spec/externalIPs").filter_map(Value::as_str);
+    match object["spec"]["type"].as_str() {
+        Some("ExternalName") => text_at(object, "/spec/externalName"),
+        Some("LoadBalancer") => {
+            let all = balancer.chain(external).collect::<Vec<_>>().join(",");
+            match all.is_empty() {
+                true => "<pending>".to_owned(),
+                false => all,
+            }
+        }
+        _ => joined(external),
+    }
+}
+
+pub(super) fn service_ports(object: &Value, _: Timestamp) -> String {
+    let ports = list(object, "/spec/ports").map(|port| {
+        let protocol = port["protocol"].as_str().unwrap_or("TCP");
+        match port["nodePort"].as_u64() {
+            Some(node) => format!("{}:{node}/{protocol}", port["port"]),
+            None => format!("{}/{protocol}", port["port"]),
+        }
+    });
+    or_none(ports.collect::<Vec<_>>().join(","))
+}
+
+pub(super) fn selector(object: &Value, _: Timestamp) -> String {
+    map_text(object, "/spec/selector")
+}
+
+pub(super) fn match_labels(object: &Value, _: Timestamp) -> String {
+    map_text(object, "/spec/selector/matchLabels")
+}
+
+pub(super) fn pod_selector(object: &Value, _: Timestamp) -> String {
+    map_text(object, "/spec/podSelector/matchLabels")
+}
+
+pub(super) fn node_selector(object: &Value, _: Timestamp) -> String {
+    map_text(object, "/spec/template/spec/nodeSelector")
+}
+
+pub(super) fn endpoints(object: &Value, _: Timestamp) -> String {
+    let mut all = Vec::new();
+    for subset in list(object, "/subsets") {
+        for port in list(subset, "/ports") {
+            for address in list(subset, "/addresses") {
+                let ip = address["ip"].as_str().unwrap_or_default();
+                all.push(format!("{ip}:{}", port["port"]));
+            }
+        }
+    }
+    shortened(&all)
+}
+
+fn first_time<'a>(object: &'a Value, pointers: &[&str]) -> &'a str {
+    let mut found = pointers.iter().filter_map(|p| object.pointer(p)?.as_str());
+    found.find(|text| !text.is_empty()).unwrap_or_default()
+}
+
+pub(super) fn last_seen(object: &Value, now: Timestamp) -> String {
+    let pointers = [
+        "/series/lastObservedTime",
+        "/lastTimestamp",
+        "/firstTimestamp",
+        "/eventTime",
+    ];
+    since(first_time(object, &pointers), now)
+}
+
+pub(super) fn first_seen(object: &Value, now: Timestamp) -> String {
+    since(first_time(object, &["/firstTimestamp", "/eventTime"]), now)
+}
+
+pub(super) fn event_object(object: &Value, _: Timestamp) -> String {
+    let about = &object["involvedObject"];
+    let kind = about["kind"].as_str().unwrap_or_default().to_lowercase();
+    format!("{kind}/{}", about["name"].as_str().unwrap_or_default())
+}
+
+pub(super) fn event_source(object: &Value, _: Timestamp) -> String {
+    let pointers = ["/reportingComponent", "/source/component"];
+    or_none(first_time(object, &pointers).to_owned())
+}
+
+pub(super) fn node_status(object: &Value, _: Timestamp) -> String {
+    let ready = list(object, "/status/conditions").find(|c| c["type"] == "Ready");
+    let mut words = vec![match ready.map(|c| &c["status"]) {
+        Some(status) if status == "True" => "Ready",
+        Some(_) => "NotReady",
+        None => "Unknown",
+    }];
+    if object["spec"]["unschedulable"] == true {
+        words.push("SchedulingDisabled");
+    }
+    words.join(",")
+}
+
+pub(super) fn node_roles(object: &Value, _: Timestamp) -> String {
+    let labels = object["metadata"]["labels"].as_object();
+    let labels = labels.into_iter().flat_map(|l| l.keys());
+    joined(labels.filter_map(|key| key.strip_prefix("node-role.kubernetes.io/")))
+}
+
+fn node_address(object: &Value, kind: &str) -> String {
+    let found = list(object, "/status/addresses").find(|a| a["type"] == kind);
+    or_none(
+        found
+            .and_then(|a| a["address"].as_str())
+            .unwrap_or_default()
+            .to_owned(),
+    )
+}
+
+pub(super) fn node_internal(object: &Value, _: Timestamp) -> String {
+    node_address(object, "InternalIP")
+}
+
+pub(super) fn node_external(object: &Value, _: Timestamp) -> String {
+    node_address(object, "ExternalIP")
+}
+
+pub(super) fn pod_ready(object: &Value, _: Timestamp) -> String {
+    let ready = list(object, "/status/containerStatuses").filter(|c| c["ready"] == true);
+    format!(
+        "{}/{}",
+        ready.count(),
+        list(object, "/spec/containers").count()
+    )
+}
+
+pub(super) fn pod_status(object: &Value, _: Timestamp) -> String {
+    if object["metadata"]["deletionTimestamp"].is_string() {
+        return "Terminating".to_owned();
+    }
+    let waiting = list(object, "/status/containerStatuses")
+        .find_map(|c| c["state"]["waiting"]["reason"].as_str());
+    let reason = object["status"]["reason"].as_str();
+    match waiting.or(reason) {
+        Some(reason) => reason.to_owned(),
+        None => text_at(object, "/status/phase"),
+    }
+}
+
+pub(super) fn pod_restarts(object: &Value, _: Timestamp) -> String {
+    let restarts =
+        list(object, "/status/containerStatuses").filter_map(|c| c["restartCount"].as_i64());
+    restarts.sum::<i64>().to_string()
+}
+
+pub(super) fn access_modes(object: &Value, _: Timestamp) -> String {
+    joined(list(object, "/spec/accessModes").filter_map(|mode| {
+        Some(match mode.as_str()? {
+            "ReadWriteOnce" => "RWO",
+            "ReadOnlyMany" => "ROX",
+            "ReadWriteMany" => "RWX",
+            "ReadWriteOncePod" => "RWOP",
+            other => other,
+        })
+    }))
+}
+
+pub(super) fn deployment_ready(object: &Value, _: Timestamp) -> String {
+    let ready = number(object, "/status/readyReplicas");
+    format!("{ready}/{}", number(object, "/spec/replicas"))
+}
+
+pub(super) fn containers(object: &Value, _: Timestamp) -> String {
+    let all = list(object, "/spec/template/spec/containers");
+    joined(all.filter_map(|c| c["name"].as_str()))
+}
+
+pub(super) fn images(object: &Value, _: Timestamp) -> String {
+    let all = list(object, "/spec/template/spec/containers");
+    joined(all.filter_map(|c| c["image"].as_str()))
+}
+
+pub(super) fn job_status(object: &Value, _: Timestamp) -> String {
+    let holds = |kind: &str| {
+        list(object, "/status/conditions").any(|c| c["type"] == kind && c["status"] == "True")
+    };
+    match () {
+        () if holds("Complete") => "Complete",
+        () if holds("Failed") => "Failed",
+        () if object["metadata"]["deletionTimestamp"].is_string() => "Terminating",
+        () if holds("Suspended") => "Suspended",
+        () => "Running",
+    }
+    .to_owned()
+}
+
+pub(super) fn job_completions(object: &Value, _: Timestamp) -> String {
+    let done = number(object, "/status/succeeded");
+    format!("{done}/{}", number(object, "/spec/completions").max(1))
+}
+
+pub(super) fn ingress_hosts(object: &Value, _: Timestamp) -> String {
+    let hosts = joined(list(object, "/spec/rules").filter_map(|r| r["host"].as_str()));
+    match hosts.as_str() {
+        "<none>" => "*".to_owned(),
+        _ => hosts,
+    }
+}
+
+pub(super) fn ingress_address(object: &Value, _: Timestamp) -> String {
+    let found = list(object, "/status/loadBalancer/ingress")
+        .filter_map(|i| i["ip"].as_str().or_else(|| i["hostname"].as_str()));
+    found.collect::<Vec<_>>().join(",")
+}
+
+pub(super) fn hpa_reference(object: &Value, _: Timestamp) -> String {
+    let target = &object["spec"]["scaleTargetRef"];
+    let text = |field: &str| target[field].as_str().unwrap_or_default();
+    format!("{}/{}", text("kind"), text("name"))
+}
+
+pub(super) fn role_ref(object: &Value, _: Timestamp) -> String {
+    let role = &object["roleRef"];
+    let text = |field: &str| role[field].as_str().unwrap_or_default();
+    format!("{}/{}", text("kind"), text("name"))
+}
+
+pub(super) fn expansion(object: &Value, _: Timestamp) -> String {
+    (object["allowVolumeExpansion"] == true).to_string()
+}
+
+pub(super) fn global_default(object: &Value, _: Timestamp) -> String {
+    (object["globalDefault"] == true).to_string()
+}
+
+pub(super) fn slice_ports(object: &Value, _: Timestamp) -> String {
+    let ports: Vec<String> = list(object, "/ports")
+        .map(|p| p["port"].to_string())
+        .collect();
+    match ports.is_empty() {
+        true => "<unset>".to_owned(),
+        false => shortened(&ports),
+    }
+}
+
+pub(super) fn slice_endpoints(object: &Value, _: Timestamp) -> String {
+    let addresses = list(object, "/endpoints").flat_map(|e| list(e, "/addresses"));
+    let addresses = addresses.filter_map(Value::as_str).map(str::to_owned);
+    let addresses: Vec<String> = addresses.collect();
+    match addresses.is_empty() {
+        true => "<unset>".to_owned(),
+        false => shortened(&addresses),
+    }
+}
