@@ -8,6 +8,7 @@
 #![deny(clippy::disallowed_types, clippy::disallowed_methods)]
 
 pub mod activity;
+pub mod cluster;
 pub mod delivery;
 pub mod desired;
 pub mod fleet;

@@ -11,8 +11,10 @@
 //! the stores, so a lost or doubled event changes nothing.
 
 pub mod activity;
+pub mod failure;
 pub mod lease;
 pub mod queue;
+pub mod sources;
 pub mod stores;
 
 use std::fmt::Write as _;
