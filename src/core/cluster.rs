@@ -97,7 +97,15 @@ pub fn status(
     let generation = cluster.metadata.generation;
     let mut conditions = status.conditions.take().unwrap_or_default();
     let mut set = |type_: &str, word: &str, reason: &str, message: String| {
-        set_condition(&mut conditions, type_, word, reason, message, generation, now);
+        set_condition(
+            &mut conditions,
+            type_,
+            word,
+            reason,
+            message,
+            generation,
+            now,
+        );
     };
     if cluster.spec.hub_accepts_client {
         set(
@@ -141,9 +149,11 @@ pub fn availability(connection: &Connection) -> (&'static str, &'static str, Str
             "ManagedClusterAvailable",
             "Managed cluster is available".into(),
         ),
-        Connection::Unreachable { failure, .. } => {
-            ("Unknown", "ManagedClusterUnreachable", failure.message.clone())
-        }
+        Connection::Unreachable { failure, .. } => (
+            "Unknown",
+            "ManagedClusterUnreachable",
+            failure.message.clone(),
+        ),
         Connection::Connecting => (
             "Unknown",
             "ManagedClusterConnecting",
@@ -162,7 +172,10 @@ fn fill(status: &mut ManagedClusterStatus, report: &ClusterReport) {
         });
     }
     // The hub keeps extra keys that it finds, as OCM's does.
-    status.capacity.get_or_insert_default().extend(report.capacity.clone());
+    status
+        .capacity
+        .get_or_insert_default()
+        .extend(report.capacity.clone());
     status
         .allocatable
         .get_or_insert_default()
@@ -182,7 +195,9 @@ pub fn set_condition(
     generation: Option<i64>,
     now: Timestamp,
 ) {
-    let existing = conditions.iter_mut().find(|condition| condition.type_ == type_);
+    let existing = conditions
+        .iter_mut()
+        .find(|condition| condition.type_ == type_);
     match existing {
         Some(condition) => {
             if condition.status != word {
@@ -211,7 +226,10 @@ mod tests {
     fn cluster() -> ManagedCluster {
         let mut cluster = ManagedCluster::new(
             "aws-sub1",
-            ManagedClusterSpec { hub_accepts_client: true, ..ManagedClusterSpec::default() },
+            ManagedClusterSpec {
+                hub_accepts_client: true,
+                ..ManagedClusterSpec::default()
+            },
         );
         cluster.metadata.labels = Some([("name".into(), "aws-sub1".into())].into());
         cluster
@@ -222,26 +240,46 @@ mod tests {
     }
 
     fn reachable() -> Connection {
-        Connection::Reachable { last_probe: at(0), latency_micros: 1, since: at(0) }
+        Connection::Reachable {
+            last_probe: at(0),
+            latency_micros: 1,
+            since: at(0),
+        }
     }
 
     fn unreachable() -> Connection {
         Connection::Unreachable {
             since: at(5),
-            failure: Failure { class: FailureClass::Transient, reason: "Timeout".into(), message: "no answer".into() },
+            failure: Failure {
+                class: FailureClass::Transient,
+                reason: "Timeout".into(),
+                message: "no answer".into(),
+            },
             next_probe: None,
         }
     }
 
     fn word<'a>(status: &'a ManagedClusterStatus, type_: &str) -> Option<&'a Condition> {
-        status.conditions.as_ref()?.iter().find(|condition| condition.type_ == type_)
+        status
+            .conditions
+            .as_ref()?
+            .iter()
+            .find(|condition| condition.type_ == type_)
     }
 
     #[test]
     fn a_reachable_cluster_is_available_and_joined() {
         let status = status(&cluster(), &reachable(), None, at(9));
-        for type_ in [CONDITION_AVAILABLE, CONDITION_JOINED, CONDITION_HUB_ACCEPTED] {
-            assert_eq!(word(&status, type_).map(|c| c.status.as_str()), Some("True"), "{type_}");
+        for type_ in [
+            CONDITION_AVAILABLE,
+            CONDITION_JOINED,
+            CONDITION_HUB_ACCEPTED,
+        ] {
+            assert_eq!(
+                word(&status, type_).map(|c| c.status.as_str()),
+                Some("True"),
+                "{type_}"
+            );
         }
     }
 
@@ -251,22 +289,35 @@ mod tests {
         cluster.status = Some(status(&cluster, &reachable(), None, at(1)));
         let after = status(&cluster, &unreachable(), None, at(9));
         let available = word(&after, CONDITION_AVAILABLE).unwrap();
-        assert_eq!((available.status.as_str(), available.message.as_str()), ("Unknown", "no answer"));
+        assert_eq!(
+            (available.status.as_str(), available.message.as_str()),
+            ("Unknown", "no answer")
+        );
         assert_eq!(available.last_transition_time, Time(at(9)));
-        assert_eq!(word(&after, CONDITION_JOINED).map(|c| c.status.as_str()), Some("True"));
+        assert_eq!(
+            word(&after, CONDITION_JOINED).map(|c| c.status.as_str()),
+            Some("True")
+        );
     }
 
     #[test]
     fn nothing_moves_while_nothing_changes() {
         let mut cluster = cluster();
         cluster.status = Some(status(&cluster, &reachable(), None, at(1)));
-        assert_eq!(Some(status(&cluster, &reachable(), None, at(50))), cluster.status);
+        assert_eq!(
+            Some(status(&cluster, &reachable(), None, at(50))),
+            cluster.status
+        );
     }
 
     #[test]
     fn our_taints_follow_availability_and_others_stay() {
         let mut spec = ManagedClusterSpec {
-            taints: Some(vec![Taint { key: "gpu".into(), effect: "NoSelect".into(), ..Taint::default() }]),
+            taints: Some(vec![Taint {
+                key: "gpu".into(),
+                effect: "NoSelect".into(),
+                ..Taint::default()
+            }]),
             ..ManagedClusterSpec::default()
         };
         assert_eq!(taints(&spec, "True", at(1)), None);
@@ -274,16 +325,30 @@ mod tests {
         let keys = |taints: &[Taint]| taints.iter().map(|t| t.key.clone()).collect::<Vec<_>>();
         assert_eq!(keys(&tainted), ["gpu", TAINT_UNREACHABLE]);
         spec.taints = Some(tainted);
-        assert_eq!(taints(&spec, "Unknown", at(9)), None, "timeAdded must not move");
-        assert_eq!(keys(&taints(&spec, "False", at(9)).unwrap()), ["gpu", TAINT_UNAVAILABLE]);
+        assert_eq!(
+            taints(&spec, "Unknown", at(9)),
+            None,
+            "timeAdded must not move"
+        );
+        assert_eq!(
+            keys(&taints(&spec, "False", at(9)).unwrap()),
+            ["gpu", TAINT_UNAVAILABLE]
+        );
         assert_eq!(keys(&taints(&spec, "True", at(9)).unwrap()), ["gpu"]);
     }
 
     #[test]
     fn the_name_label_and_a_set_are_added() {
         let mut cluster = cluster();
-        assert_eq!(missing_labels(&cluster), [(LABEL_CLUSTER_SET.to_owned(), "default".to_owned())].into());
-        cluster.metadata.labels = Some([(LABEL_CLUSTER_SET.to_owned(), "submariner".to_owned())].into());
-        assert_eq!(missing_labels(&cluster), [("name".to_owned(), "aws-sub1".to_owned())].into());
+        assert_eq!(
+            missing_labels(&cluster),
+            [(LABEL_CLUSTER_SET.to_owned(), "default".to_owned())].into()
+        );
+        cluster.metadata.labels =
+            Some([(LABEL_CLUSTER_SET.to_owned(), "submariner".to_owned())].into());
+        assert_eq!(
+            missing_labels(&cluster),
+            [("name".to_owned(), "aws-sub1".to_owned())].into()
+        );
     }
 }

@@ -107,7 +107,11 @@ impl Sources {
     ///
     /// # Errors
     /// When the repository cannot be used at all (its URL, its credential).
-    pub fn follow(&self, subscription: &NamespacedName, want: Want) -> Result<SourceState, GitError> {
+    pub fn follow(
+        &self,
+        subscription: &NamespacedName,
+        want: Want,
+    ) -> Result<SourceState, GitError> {
         let group = self.group_for(&want)?;
         self.leave_others(subscription, &group);
         let mut members = lock(&group.members);
@@ -220,7 +224,9 @@ async fn follow(group: std::sync::Weak<Group>, changes: Changes, stop: Cancellat
     };
     let mut parsed = ParsedFiles::default();
     loop {
-        let Some(strong) = group.upgrade() else { return };
+        let Some(strong) = group.upgrade() else {
+            return;
+        };
         let state = states.borrow_and_update().clone();
         let woken = strong.update(&state, &mut parsed).await;
         for subscription in woken {
@@ -261,12 +267,20 @@ impl Group {
             .collect()
     }
 
-    async fn update_content(&self, commit: &Arc<Commit>, parsed: &mut ParsedFiles) -> Vec<NamespacedName> {
+    async fn update_content(
+        &self,
+        commit: &Arc<Commit>,
+        parsed: &mut ParsedFiles,
+    ) -> Vec<NamespacedName> {
         let behind: Vec<(NamespacedName, Want)> = lock(&self.members)
             .iter()
             .filter(|(_, member)| {
                 member.state.content.is_none()
-                    || member.state.commit.as_ref().is_none_or(|known| known.id != commit.id)
+                    || member
+                        .state
+                        .commit
+                        .as_ref()
+                        .is_none_or(|known| known.id != commit.id)
             })
             .map(|(name, member)| (name.clone(), member.want.clone()))
             .collect();
@@ -283,11 +297,15 @@ impl Group {
         };
         let mut woken = Vec::new();
         for ((name, want), tree) in behind.into_iter().zip(trees) {
-            let known = lock(&self.members).get(&name).and_then(|member| member.state.tree.clone());
+            let known = lock(&self.members)
+                .get(&name)
+                .and_then(|member| member.state.tree.clone());
             let unchanged = matches!(&tree, Ok(tree) if known.as_ref() == Some(&tree.content));
             let rendered = match (&tree, unchanged) {
                 (_, true) => None,
-                (Ok(tree), false) => Some(render::render(&self.handle, tree, &want.filter, parsed).await),
+                (Ok(tree), false) => {
+                    Some(render::render(&self.handle, tree, &want.filter, parsed).await)
+                }
                 (Err(error), false) => Some(Err(git_failure(error))),
             };
             let tree = tree.ok().map(|tree| tree.content.clone());
@@ -310,7 +328,10 @@ impl Group {
         rendered: Option<Result<Arc<Rendered>, Failure>>,
     ) -> bool {
         let mut members = lock(&self.members);
-        let Some(member) = members.get_mut(name).filter(|member| member.want.same_content(want)) else {
+        let Some(member) = members
+            .get_mut(name)
+            .filter(|member| member.want.same_content(want))
+        else {
             return false;
         };
         member.state.commit = Some(Arc::clone(commit));

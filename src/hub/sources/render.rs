@@ -24,7 +24,11 @@ pub(super) struct ParsedFiles {
 
 impl ParsedFiles {
     fn get(&mut self, blob: ObjectId) -> Option<Arc<ParsedFile>> {
-        let file = self.used.get(&blob).or_else(|| self.kept.get(&blob)).cloned()?;
+        let file = self
+            .used
+            .get(&blob)
+            .or_else(|| self.kept.get(&blob))
+            .cloned()?;
         self.used.insert(blob, Arc::clone(&file));
         Some(file)
     }
@@ -52,11 +56,23 @@ pub(super) async fn render(
         "" => IGNORE_FILE.to_owned(),
         path => format!("{path}/{IGNORE_FILE}"),
     };
-    let ignore = match tree.entries.iter().find(|entry| entry.path == ignore_path && entry.is_file()) {
-        Some(entry) => Some(handle.blob(entry.id).await.map_err(|error| git_failure(&error))?),
+    let ignore = match tree
+        .entries
+        .iter()
+        .find(|entry| entry.path == ignore_path && entry.is_file())
+    {
+        Some(entry) => Some(
+            handle
+                .blob(entry.id)
+                .await
+                .map_err(|error| git_failure(&error))?,
+        ),
         None => None,
     };
-    let entries = tree.entries.iter().map(|entry| (entry.path.as_str(), kind(&entry.kind)));
+    let entries = tree
+        .entries
+        .iter()
+        .map(|entry| (entry.path.as_str(), kind(&entry.kind)));
     let selection = manifest::select(&tree.path, entries, ignore.as_deref());
     let files = read(handle, tree, &selection.files, parsed).await?;
     let rendered = manifest::assemble(&selection, &files, filter);
@@ -81,7 +97,9 @@ async fn read(
     let mut files = Vec::with_capacity(selected.len());
     let mut missing = Vec::new();
     for path in selected {
-        let Some(blob) = blobs.get(path.as_str()) else { continue };
+        let Some(blob) = blobs.get(path.as_str()) else {
+            continue;
+        };
         match parsed.get(*blob) {
             Some(file) => files.push((path.clone(), file)),
             None => missing.push((path.clone(), *blob)),
@@ -91,7 +109,10 @@ async fn read(
     if ids.is_empty() {
         return Ok(files);
     }
-    let contents = handle.blobs(&ids).await.map_err(|error| git_failure(&error))?;
+    let contents = handle
+        .blobs(&ids)
+        .await
+        .map_err(|error| git_failure(&error))?;
     // Parsing is bounded but may take milliseconds: off the async threads.
     let fresh = tokio::task::spawn_blocking(move || {
         contents
@@ -124,7 +145,10 @@ fn problems(rendered: &Rendered) -> Option<Failure> {
         .collect::<Vec<_>>()
         .join("; ");
     if rendered.problems.len() > LISTED_PROBLEMS {
-        message.push_str(&format!("; and {} more", rendered.problems.len() - LISTED_PROBLEMS));
+        message.push_str(&format!(
+            "; and {} more",
+            rendered.problems.len() - LISTED_PROBLEMS
+        ));
     }
     Some(Failure {
         class: FailureClass::Invalid,
