@@ -16,11 +16,16 @@ pub(super) fn merge(
     if !merges {
         return replacement(patch, path);
     }
-    let Some(key) = schema.and_then(|schema| schema.patch_merge_key.as_deref()) else {
-        return Ok(unite(live, patch));
+    let before = live.clone();
+    let key = schema.and_then(|schema| schema.patch_merge_key.as_deref());
+    let merged = match key {
+        None => unite(live, patch),
+        Some(key) => {
+            let item_schema = schema.and_then(|schema| schema.items.as_deref());
+            merge_by_key(item_schema, key, live, patch, path)?
+        }
     };
-    let item_schema = schema.and_then(|schema| schema.items.as_deref());
-    merge_by_key(item_schema, key, live, patch, path)
+    Ok(arrange(merged, &before, patch, key))
 }
 
 fn replacement(patch: &[Value], path: &str) -> Result<Vec<Value>, StrategicError> {
