@@ -4,7 +4,7 @@
 //! function of JSON values; the caller stores, prunes, defaults and validates.
 
 use jiff::Timestamp;
-use serde_json::{Map, Value};
+use serde_json::Value;
 
 use super::schema::Schema;
 use entries::{Declared, Manager, Managers, Operation};
@@ -15,29 +15,14 @@ use typed::TypeRef;
 mod check;
 mod compare;
 mod entries;
+mod kept;
+mod kubectl;
 mod merge;
 mod owners;
 mod path;
 mod remove;
 mod set;
 mod typed;
-
-/// The annotation of client-side apply.
-const LAST_APPLIED: &str = "kubectl.kubernetes.io/last-applied-configuration";
-
-/// The manager name of `kubectl apply --server-side`.
-const KUBECTL: &str = "kubectl";
-
-/// Set by the server alone; what a client sends there is ignored.
-const SYSTEM_METADATA: [&str; 7] = [
-    "creationTimestamp",
-    "deletionGracePeriodSeconds",
-    "deletionTimestamp",
-    "generation",
-    "resourceVersion",
-    "selfLink",
-    "uid",
-];
 
 /// One field that somebody else owns with another value.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -153,13 +138,13 @@ pub fn apply(request: &ApplyRequest<'_>) -> Result<Value, ApplyError> {
     let live = request.live.map_or_else(|| empty.clone(), without_managers);
     let merged = merge::merge(&live, request.applied, type_ref)
         .map_err(|errors| misfit(request, &errors))?;
-    let ignored = ignored_fields(
+    let ignored = kept::ignored_fields(
         request.schema,
         request.subresource,
         request.status_subresource,
     );
     let managers = match request.live.map(entries::read) {
-        Some(Declared::Managers(managers)) => managers,
+        Some(Declared::Managers(managers)) => owners::reconciled(managers, type_ref),
         _ => before_first_apply(request, &empty, &live, &ignored),
     };
     let manager = Manager::new(
@@ -180,7 +165,8 @@ pub fn apply(request: &ApplyRequest<'_>) -> Result<Value, ApplyError> {
     let outcome = step
         .run(merged.clone(), managers.clone())
         .or_else(|conflicts| {
-            let allowed = hand_over(request, &live, type_ref).ok_or_else(|| conflicts.clone())?;
+            let allowed =
+                kubectl::hand_over(request, &live, type_ref).ok_or_else(|| conflicts.clone())?;
             let others: Vec<_> = conflicts
                 .into_iter()
                 .filter(|conflict| !allowed.has(&conflict.path))
@@ -200,8 +186,8 @@ pub fn apply(request: &ApplyRequest<'_>) -> Result<Value, ApplyError> {
     {
         owned.time = Some(request.now);
     }
-    renew_last_applied(request, &mut object);
-    keep_what_is_not_written(&mut object, request.live, &ignored);
+    kubectl::renew_last_applied(request, &mut object);
+    kept::keep_what_is_not_written(&mut object, request.live, &ignored);
     entries::write(&mut object, &managers);
     Ok(object)
 }
@@ -307,123 +293,6 @@ fn before_first_apply(
     )
 }
 
-/// What `kubectl apply --server-side` may take over without force: the fields that the
-/// annotation of client-side apply proves to come from the same user, unchanged since.
-fn hand_over(request: &ApplyRequest<'_>, live: &Value, type_ref: TypeRef<'_>) -> Option<Set> {
-    if request.manager != KUBECTL {
-        return None;
-    }
-    let text = live
-        .get("metadata")?
-        .get("annotations")?
-        .get(LAST_APPLIED)?
-        .as_str()?;
-    let last: Value = serde_json::from_str(text).ok()?;
-    if last.get("apiVersion")?.as_str()? != request.api_version {
-        return None;
-    }
-    let changes = compare::compare(&last, live, type_ref);
-    let changed = changes
-        .modified
-        .union(&changes.added)
-        .union(&changes.removed);
-    Some(compare::field_set(&last, type_ref).difference(&changed))
-}
-
-/// Keeps the annotation of client-side apply in step with what kubectl applies server-side.
-fn renew_last_applied(request: &ApplyRequest<'_>, object: &mut Value) {
-    if request.manager != KUBECTL {
-        return;
-    }
-    let annotation = object
-        .pointer_mut("/metadata/annotations")
-        .and_then(|all| all.get_mut(LAST_APPLIED));
-    let Some(annotation) =
-        annotation.filter(|text| text.as_str().is_some_and(|text| !text.is_empty()))
-    else {
-        return;
-    };
-    let mut applied = request.applied.clone();
-    if let Some(Value::Object(all)) = applied.pointer_mut("/metadata/annotations") {
-        all.remove(LAST_APPLIED);
-    }
-    *annotation = format!("{}\n", path::go_json(&applied)).into();
-}
-
-/// The fields that a write to this place leaves alone.
-fn ignored_fields(schema: Option<&Schema>, subresource: &str, has_status: bool) -> Set {
-    let built_in = schema.is_some_and(|schema| schema.go_type);
-    match subresource {
-        "" if has_status => Set::of_fields(&[&["status"]]),
-        "status" if !built_in => Set::of_fields(&[&["metadata"], &["spec"]]),
-        "status" => match schema.and_then(|schema| schema.definition.as_deref()) {
-            Some("io.k8s.api.apps.v1.Deployment") => {
-                Set::of_fields(&[&["spec"], &["metadata", "labels"]])
-            }
-            Some("io.k8s.api.core.v1.Pod") => Set::of_fields(&[
-                &["spec"],
-                &["metadata", "deletionTimestamp"],
-                &["metadata", "ownerReferences"],
-            ]),
-            _ => Set::of_fields(&[&["spec"]]),
-        },
-        _ => Set::default(),
-    }
-}
-
-/// Puts ignored fields and the server's own metadata back as they were.
-fn keep_what_is_not_written(object: &mut Value, live: Option<&Value>, ignored: &Set) {
-    for path in ignored.paths() {
-        let names: Vec<&str> = path
-            .iter()
-            .filter_map(|element| match element {
-                PathElement::Field(name) => Some(name.as_str()),
-                _ => None,
-            })
-            .collect();
-        // System metadata and identity are dealt with below; the rest of `metadata` is ignored
-        // as a whole only by status writes of custom resources, which exist.
-        restore(object, live, &names);
-    }
-    if live.is_some() {
-        for name in SYSTEM_METADATA {
-            restore(object, live, &["metadata", name]);
-        }
-    }
-}
-
-fn restore(object: &mut Value, live: Option<&Value>, path: &[&str]) {
-    let Some((last, parents)) = path.split_last() else {
-        return;
-    };
-    let old = path
-        .iter()
-        .try_fold(live.unwrap_or(&Value::Null), |value, name| value.get(*name));
-    let mut parent = object;
-    for name in parents {
-        let Some(map) = parent.as_object_mut() else {
-            return;
-        };
-        if old.is_none() && !map.contains_key(*name) {
-            return;
-        }
-        parent = map
-            .entry(*name)
-            .or_insert_with(|| Value::Object(Map::new()));
-    }
-    let Some(map) = parent.as_object_mut() else {
-        return;
-    };
-    match old {
-        Some(old) => {
-            map.insert((*last).to_owned(), old.clone());
-        }
-        None => {
-            map.remove(*last);
-        }
-    }
-}
-
 /// Returns `new` with `managedFields` brought up to date: the manager owns what it changed, the
 /// others lose what was changed or removed.
 #[must_use]
@@ -441,14 +310,14 @@ pub fn update(request: UpdateRequest<'_>) -> Value {
             _ => None,
         },
     };
-    let ignored = ignored_fields(
+    let ignored = kept::ignored_fields(
         request.schema,
         request.subresource,
         request.status_subresource,
     );
     let mut object = without_managers(&request.new);
     let written = object.clone();
-    keep_what_is_not_written(&mut object, request.live, &ignored);
+    kept::keep_what_is_not_written(&mut object, request.live, &ignored);
     if managers.is_none() && request.live.is_some() {
         return object;
     }
@@ -461,11 +330,12 @@ pub fn update(request: UpdateRequest<'_>) -> Value {
         request.api_version,
         request.subresource,
     );
+    let type_ref = TypeRef::root(request.schema);
     let mut managers = owners::updated(
-        managers.unwrap_or_default(),
+        owners::reconciled(managers.unwrap_or_default(), type_ref),
         &live,
         &written,
-        TypeRef::root(request.schema),
+        type_ref,
         &ignored,
         (&manager, request.api_version),
         request.now,
@@ -501,6 +371,8 @@ pub fn keep_times(live: &Value, new: &mut Value) {
     }
 }
 
+#[cfg(test)]
+mod properties;
 #[cfg(test)]
 mod replay;
 #[cfg(test)]

@@ -27,6 +27,14 @@ pub(super) fn unowned() -> Set {
     ])
 }
 
+/// Fits all sets to the schema of today.
+pub(super) fn reconciled(mut managers: Managers, type_ref: TypeRef<'_>) -> Managers {
+    for owned in managers.values_mut() {
+        owned.set = owned.set.reconciled(type_ref);
+    }
+    managers
+}
+
 /// Takes what changed between `old` and `new` away from all managers but `writer`.
 ///
 /// # Errors

@@ -169,7 +169,9 @@ impl Replay<'_> {
                 ours["metadata"].get(field),
                 step.response["metadata"].get(field),
             );
-            let empty = left.and_then(Value::as_object).is_some_and(Map::is_empty);
+            let empty = left
+                .and_then(Value::as_object)
+                .is_some_and(serde_json::Map::is_empty);
             if left != right
                 && !(empty && right.is_none())
                 && field != "annotations"

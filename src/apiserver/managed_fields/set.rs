@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde_json::{Map, Value};
 
 use super::path::PathElement;
-use super::typed::TypeRef;
+use super::typed::{Atom, TypeRef};
 
 /// A set of field paths. Children are never empty.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -184,6 +184,36 @@ impl Set {
                 .insert(element.clone(), child.with_declared_fields(below));
         }
         out
+    }
+
+    /// Fits the set to a schema that may have changed since it was written: where a list or an
+    /// object has become atomic, whoever owned something in it owns it as a whole.
+    pub(super) fn reconciled(&self, type_ref: TypeRef<'_>) -> Self {
+        let mut out = self.clone();
+        self.reconcile(type_ref, &mut out);
+        out
+    }
+
+    fn reconcile(&self, type_ref: TypeRef<'_>, out: &mut Self) {
+        let atom = type_ref.resolve();
+        for (element, child) in &self.children {
+            let below = match (element, &atom) {
+                (PathElement::Field(name), Atom { map: Some(map), .. }) => map.child(name),
+                (
+                    PathElement::Key(_),
+                    Atom {
+                        list: Some(list), ..
+                    },
+                ) => list.element,
+                _ => continue,
+            };
+            if below.is_declared_atomic() {
+                out.children.remove(element);
+                out.members.insert(element.clone());
+            } else if let Some(out) = out.children.get_mut(element) {
+                child.reconcile(below, out);
+            }
+        }
     }
 
     /// Reads `fieldsV1`; `None` when it is malformed.

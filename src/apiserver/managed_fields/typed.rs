@@ -67,6 +67,19 @@ impl<'a> TypeRef<'a> {
         })
     }
 
+    /// Whether the schema names this value and says that it is replaced as a whole.
+    pub(super) fn is_declared_atomic(self) -> bool {
+        let Self::Schema { node, .. } = self else {
+            return false;
+        };
+        match node.kind {
+            Some(Type::Object) => node.map_atomic,
+            Some(Type::Array) => node.list_type == ListType::Atomic,
+            _ => false,
+        }
+    }
+
+    /// What the type allows.
     pub(super) fn resolve(self) -> Atom<'a> {
         match self {
             Self::Nothing => Atom {

@@ -204,3 +204,54 @@ fn bounds(rules: &Rules, components: &mut BTreeMap<String, Value>, out: &mut Map
         out.insert("not".into(), rendered);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_crd_schema_comes_back_as_it_was_written() {
+        let recording = include_str!("../../../tests/fixtures/ssa/validation.json");
+        let recording: Value = serde_json::from_str(recording).expect("recording");
+        let written = &recording["schema"]["properties"]["spec"];
+        let schema = Schema::from_openapi(&recording["schema"]).expect("schema");
+        let mut components = BTreeMap::new();
+        let mut rendered = render(&schema, &mut components)["properties"]["spec"].clone();
+        // The three fields that every embedded object has are ours.
+        let embedded = rendered
+            .pointer_mut("/properties/emb")
+            .and_then(Value::as_object_mut);
+        embedded.expect("embedded").remove("properties");
+        assert_eq!(&rendered, written);
+    }
+
+    #[test]
+    fn every_reference_of_a_built_in_kind_leads_somewhere() {
+        let schema = Schema::builtin("apps", "v1", "Deployment").expect("built in");
+        let mut components = BTreeMap::new();
+        let root = render(&schema, &mut components);
+        let whole = json!({ "root": root, "components": { "schemas": components } });
+        let mut references = Vec::new();
+        collect(&whole, &mut references);
+        assert!(
+            references.len() > 100,
+            "only {} references",
+            references.len()
+        );
+        for reference in references {
+            let target = whole.pointer(reference.trim_start_matches('#'));
+            assert!(target.is_some_and(Value::is_object), "{reference}");
+        }
+    }
+
+    fn collect<'a>(value: &'a Value, references: &mut Vec<&'a str>) {
+        match value {
+            Value::Object(map) => {
+                references.extend(map.get("$ref").and_then(Value::as_str));
+                map.values().for_each(|value| collect(value, references));
+            }
+            Value::Array(items) => items.iter().for_each(|value| collect(value, references)),
+            _ => {}
+        }
+    }
+}
