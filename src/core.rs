@@ -17,6 +17,7 @@ pub mod inventory;
 pub mod manifest;
 pub mod mesh;
 pub mod object;
+pub mod placement;
 pub mod plan;
 pub mod source;
 pub mod subscription;
