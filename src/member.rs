@@ -1,4 +1,16 @@
 //! Member clusters: connections, probes, observation and server-side apply.
+//!
+//! [`Pool`] runs one task a member. The hub connects members and says what it
+//! wishes for each application; the pool does it, keeps it so and tells what
+//! became of it. Wishes are levels, not events: the last one counts, and saying
+//! it again costs nothing.
 
 pub mod client;
 pub mod credential;
+mod facts;
+mod ledger;
+mod pool;
+
+pub use facts::MemberFacts;
+pub use ledger::{ChangeKind, Desire, MemberChange};
+pub use pool::{MemberConnection, Pool, PoolOptions};
