@@ -808,3 +808,62 @@ async fn a_dropping_listener_cuts_connections() {
     within(async { while let Some(Ok(_)) = events.next().await {} }).await;
     listening.shutdown.cancel();
 }
+
+/// The child half of the next test: writes until it is killed, saying each
+/// name only after its write was acknowledged.
+#[test]
+#[ignore = "started by acknowledged_writes_survive_a_kill"]
+fn write_until_killed() {
+    let Ok(dir) = std::env::var("PILOTHOUSE_TEST_KILL_DIR") else {
+        return;
+    };
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    runtime.block_on(async {
+        let server = Server::open(Options::durable("test", dir)).unwrap();
+        let maps: Api<ConfigMap> = Api::namespaced(server.client(), "default");
+        for at in 0u64.. {
+            let name = format!("m{at}");
+            let made = maps
+                .create(
+                    &PostParams::default(),
+                    &config_map(&name, json!({"at": name})),
+                )
+                .await
+                .unwrap();
+            println!("acknowledged {name} {}", made.metadata.uid.unwrap());
+        }
+    });
+}
+
+#[tokio::test]
+async fn acknowledged_writes_survive_a_kill() {
+    use std::io::BufRead;
+    let dir = tempfile::tempdir().unwrap();
+    let mut child = std::process::Command::new(std::env::current_exe().unwrap())
+        .args(["--exact", "write_until_killed", "--ignored", "--nocapture"])
+        .env("PILOTHOUSE_TEST_KILL_DIR", dir.path())
+        .stdout(std::process::Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut acknowledged = Vec::new();
+    let lines = std::io::BufReader::new(child.stdout.take().unwrap()).lines();
+    for line in lines.map_while(Result::ok) {
+        if let Some((_, said)) = line.split_once("acknowledged ") {
+            let (name, uid) = said.split_once(' ').unwrap();
+            acknowledged.push((name.to_owned(), uid.to_owned()));
+        }
+        if acknowledged.len() == 50 {
+            // SIGKILL.
+            child.kill().unwrap();
+        }
+    }
+    child.wait().unwrap();
+    assert!(acknowledged.len() >= 50);
+    let server = Server::open(Options::durable("test", dir.path())).unwrap();
+    let maps: Api<ConfigMap> = Api::namespaced(server.client(), "default");
+    for (name, uid) in acknowledged {
+        let found = maps.get(&name).await.unwrap();
+        assert_eq!(found.metadata.uid, Some(uid));
+        assert_eq!(found.data.unwrap()["at"], name);
+    }
+}
