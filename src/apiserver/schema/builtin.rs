@@ -317,6 +317,34 @@ mod tests {
         }
     }
 
+    /// What the real server stores and returns is known and valid.
+    #[test]
+    fn real_objects_fit_their_schema() {
+        let recording = include_str!("../../../tests/fixtures/ssa/histories.json");
+        let recording: Value = serde_json::from_str(recording).expect("recording");
+        let mut checked = 0;
+        for case in recording["cases"].as_array().expect("cases") {
+            let text = |name: &str| case[name].as_str().unwrap_or_default();
+            let version = text("version").rsplit('/').next().unwrap_or_default();
+            let Some(schema) = lookup(text("group"), version, text("kind")) else {
+                continue;
+            };
+            for step in case["steps"].as_array().expect("steps") {
+                if step["status"].as_u64().is_none_or(|status| status >= 300) {
+                    continue;
+                }
+                let mut object = step["response"].clone();
+                assert_eq!(
+                    super::super::prune(&schema, &mut object),
+                    Vec::<String>::new()
+                );
+                assert_eq!(super::super::validate(&schema, &object), Vec::new());
+                checked += 1;
+            }
+        }
+        assert!(checked > 50, "only {checked} objects");
+    }
+
     /// `tests/fixtures/ssa/list-keys.json` is what kube-apiserver 1.36 says of these types.
     #[test]
     fn merge_keys_are_those_of_the_real_server() {
