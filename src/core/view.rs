@@ -41,6 +41,9 @@ use crate::core::fleet::{ClusterSnapshot, FleetSnapshot};
 use crate::core::mesh::MeshView;
 use need::Need;
 
+#[cfg(test)]
+mod tests;
+
 /// The facts a view is built from. Shared, not copied.
 #[derive(Clone, Debug, Default)]
 pub struct Facts {

@@ -649,3 +649,38 @@ fn schedule(hold: Option<&str>, verdicts: &[(&str, bool, &str)]) -> Schedule {
         verdicts: verdicts.collect(),
     }
 }
+
+/// A large fleet for the tests of size and time: `clusters` reachable
+/// clusters, `applications` applications, each on a twentieth of the clusters.
+#[must_use]
+pub fn large(now: Timestamp, clusters: usize, applications: usize) -> Facts {
+    let mut fleet = FleetSnapshot {
+        observed_at: Some(now),
+        ..FleetSnapshot::default()
+    };
+    for index in 0..clusters {
+        let name = format!("cluster-{index:04}");
+        let connection = Connection::Reachable {
+            last_probe: now,
+            latency_micros: 1_000,
+            since: before(now, 3_600),
+        };
+        fleet.clusters.insert(cluster_name(&name), cluster(&name, "v1.33.4", connection, now));
+    }
+    let names: Vec<ClusterName> = fleet.clusters.keys().cloned().collect();
+    let head = commit(now, "4f1c2ab", "a change", "alice@example.com", 42);
+    for index in 0..applications {
+        let id = NamespacedName::new(format!("team-{:02}", index % 20), format!("application-{index:03}"));
+        let placed = names.iter().skip(index % 20).step_by(20);
+        let copies = [well("apps", "Deployment", "web"), well("", "Service", "web")];
+        let deliveries = placed.clone().map(|name| (name.clone(), delivery(now, name.as_str(), &id, &head.id, &copies)));
+        let placed_names: Vec<&str> = placed.clone().map(ClusterName::as_str).collect();
+        let subscription = subscription(now, &head, "web", "Placement all", &placed_names, deliveries.collect());
+        fleet.subscriptions.insert(id, subscription);
+    }
+    Facts {
+        fleet: Arc::new(fleet),
+        generation: 1,
+        ..Facts::default()
+    }
+}

@@ -62,8 +62,8 @@ pub fn next_step(class: FailureClass) -> &'static str {
 pub(super) fn blocks(subscription: &SubscriptionSnapshot) -> Vec<ErrorBlock> {
     let mut blocks = Vec::new();
     for (subject, failure) in [
-        ("Source", &subscription.source.failure),
-        ("Application", &subscription.failure),
+        ("Repository", &subscription.source.failure),
+        ("Delivery stopped", &subscription.failure),
     ] {
         if let Some(failure) = failure {
             blocks.push(block(

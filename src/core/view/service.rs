@@ -228,9 +228,14 @@ pub(super) fn page(view: &FleetView, query: &Query) -> ServicesPage {
     }
 }
 
+/// `on the broker` is `broker` where seven of them stand in a row.
+fn short_label(label: &str) -> &str {
+    label.trim_start_matches("on the ").trim_start_matches("has ")
+}
+
 fn ladder_row(ladder: &Ladder) -> LadderRow {
     let rungs = ladder.rungs.iter().map(|rung| RungCell {
-        name: rung.gate.label().to_owned(),
+        name: short_label(rung.gate.label()).to_owned(),
         title: format!("{}: {}", rung.gate.code(), rung.detail),
         // Beyond the rung that stops it, a rung says nothing.
         reached: rung.outcome != Outcome::Skipped
