@@ -665,17 +665,38 @@ pub fn large(now: Timestamp, clusters: usize, applications: usize) -> Facts {
             latency_micros: 1_000,
             since: before(now, 3_600),
         };
-        fleet.clusters.insert(cluster_name(&name), cluster(&name, "v1.33.4", connection, now));
+        fleet.clusters.insert(
+            cluster_name(&name),
+            cluster(&name, "v1.33.4", connection, now),
+        );
     }
     let names: Vec<ClusterName> = fleet.clusters.keys().cloned().collect();
     let head = commit(now, "4f1c2ab", "a change", "alice@example.com", 42);
     for index in 0..applications {
-        let id = NamespacedName::new(format!("team-{:02}", index % 20), format!("application-{index:03}"));
+        let id = NamespacedName::new(
+            format!("team-{:02}", index % 20),
+            format!("application-{index:03}"),
+        );
         let placed = names.iter().skip(index % 20).step_by(20);
-        let copies = [well("apps", "Deployment", "web"), well("", "Service", "web")];
-        let deliveries = placed.clone().map(|name| (name.clone(), delivery(now, name.as_str(), &id, &head.id, &copies)));
+        let copies = [
+            well("apps", "Deployment", "web"),
+            well("", "Service", "web"),
+        ];
+        let deliveries = placed.clone().map(|name| {
+            (
+                name.clone(),
+                delivery(now, name.as_str(), &id, &head.id, &copies),
+            )
+        });
         let placed_names: Vec<&str> = placed.clone().map(ClusterName::as_str).collect();
-        let subscription = subscription(now, &head, "web", "Placement all", &placed_names, deliveries.collect());
+        let subscription = subscription(
+            now,
+            &head,
+            "web",
+            "Placement all",
+            &placed_names,
+            deliveries.collect(),
+        );
         fleet.subscriptions.insert(id, subscription);
     }
     Facts {

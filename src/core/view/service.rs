@@ -230,7 +230,9 @@ pub(super) fn page(view: &FleetView, query: &Query) -> ServicesPage {
 
 /// `on the broker` is `broker` where seven of them stand in a row.
 fn short_label(label: &str) -> &str {
-    label.trim_start_matches("on the ").trim_start_matches("has ")
+    label
+        .trim_start_matches("on the ")
+        .trim_start_matches("has ")
 }
 
 fn ladder_row(ladder: &Ladder) -> LadderRow {
