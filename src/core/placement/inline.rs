@@ -53,3 +53,47 @@ pub fn inline(
     };
     Schedule::evaluated(outcome, reasons)
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn names_beat_the_selector_and_neither_is_a_hold() {
+        let mut clusters = vec![ClusterFacts::named("a"), ClusterFacts::named("b")];
+        clusters[1].labels.insert("env".into(), "prod".into());
+        let env = json!({"matchLabels": {"env": "prod"}});
+        for (placement, expected, held) in [
+            (json!({"clusters": [{"name": "a"}]}), vec!["a"], false),
+            (
+                json!({"clusters": [{"name": "a"}], "clusterSelector": env}),
+                vec!["a"],
+                false,
+            ),
+            (json!({"clusterSelector": env}), vec!["b"], false),
+            (json!({"clusterSelector": {}}), vec!["a", "b"], false),
+            (json!({"clusters": [{"name": "x"}]}), vec![], false),
+            (json!({}), vec!["b"], true),
+            (
+                json!({"clusterSelector": {"matchLabels": {"a": " "}}}),
+                vec!["b"],
+                true,
+            ),
+        ] {
+            let read = serde_json::from_value(placement.clone()).unwrap();
+            let schedule = inline(&read, &clusters, &["b".into()]);
+            let chosen: Vec<_> = schedule
+                .decisions
+                .iter()
+                .map(|d| d.cluster.as_str().to_owned())
+                .collect();
+            assert_eq!(
+                (chosen, schedule.hold.is_some()),
+                (expected.iter().map(ToString::to_string).collect(), held),
+                "{placement}"
+            );
+        }
+    }
+}

@@ -259,3 +259,255 @@ fn rank(fitting: &mut [&ClusterFacts], hint: Option<&Hint>, current: &[ClusterNa
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    fn rule(spec: Value) -> PlacementRule {
+        let metadata = json!({"name": "guestbook-pr", "namespace": "guestbook"});
+        serde_json::from_value(json!({"metadata": metadata, "spec": spec})).unwrap()
+    }
+
+    fn cluster(name: &str, labels: &[(&str, &str)], available: &str) -> ClusterFacts {
+        let mut facts = ClusterFacts::named(name);
+        let pairs = labels
+            .iter()
+            .map(|(key, value)| (key.to_string(), value.to_string()));
+        facts.labels = pairs.collect();
+        if !available.is_empty() {
+            facts
+                .conditions
+                .insert("ManagedClusterConditionAvailable".into(), available.into());
+        }
+        facts
+    }
+
+    fn fleet() -> Vec<ClusterFacts> {
+        vec![
+            cluster("aws-sub1", &[("name", "aws-sub1"), ("env", "prod")], "True"),
+            cluster(
+                "aws-sub2",
+                &[("name", "aws-sub2"), ("env", "prod")],
+                "Unknown",
+            ),
+            cluster("gcp-1", &[("name", "renamed"), ("env", "dev")], ""),
+            cluster("old", &[("env", "prod")], "True"),
+        ]
+    }
+
+    fn names(schedule: &Schedule) -> Vec<String> {
+        schedule
+            .decisions
+            .iter()
+            .map(|decision| decision.cluster.to_string())
+            .collect()
+    }
+
+    fn current(names: &[&str]) -> Vec<ClusterName> {
+        names.iter().map(|name| ClusterName::from(*name)).collect()
+    }
+
+    fn reason(schedule: &Schedule, cluster: &str) -> String {
+        schedule
+            .verdict(&cluster.into())
+            .unwrap()
+            .reason
+            .to_string()
+    }
+
+    #[test]
+    fn clusters_are_chosen_as_upstream_chooses_them() {
+        let available = json!([{"type": "ManagedClusterConditionAvailable", "status": "True"}]);
+        for (spec, before, chosen) in [
+            (
+                json!({}),
+                vec![],
+                vec!["aws-sub1", "aws-sub2", "gcp-1", "old"],
+            ),
+            (
+                json!({"clusterSelector": {}}),
+                vec![],
+                vec!["aws-sub1", "aws-sub2", "gcp-1", "old"],
+            ),
+            (
+                json!({"clusterSelector": {"matchLabels": {"name": "aws-sub1"}}, "clusterReplicas": 2,
+                "clusterConditions": available}),
+                vec![],
+                vec!["aws-sub1"],
+            ),
+            // By the label `name` as RHACM, or by the object's name.
+            (
+                json!({"clusters": [{"name": "renamed"}, {"name": "old"}]}),
+                vec![],
+                vec!["gcp-1", "old"],
+            ),
+            // A list of names beats the selector.
+            (
+                json!({"clusters": [{"name": "old"}], "clusterSelector": {"matchLabels": {"env": "dev"}}}),
+                vec![],
+                vec!["old"],
+            ),
+            (
+                json!({"clusterConditions": available}),
+                vec![],
+                vec!["aws-sub1", "old"],
+            ),
+            (json!({"clusterReplicas": 0}), vec!["old"], vec![]),
+            (json!({"clusterReplicas": 1}), vec![], vec!["aws-sub1"]),
+            // Kept before others; but not when it does not fit any more.
+            (json!({"clusterReplicas": 1}), vec!["old"], vec!["old"]),
+            (
+                json!({"clusterReplicas": 2}),
+                vec!["old"],
+                vec!["aws-sub1", "old"],
+            ),
+            (
+                json!({"clusterReplicas": 1, "clusterConditions": available}),
+                vec!["gcp-1"],
+                vec!["aws-sub1"],
+            ),
+            (
+                json!({"clusterReplicas": 9}),
+                vec![],
+                vec!["aws-sub1", "aws-sub2", "gcp-1", "old"],
+            ),
+        ] {
+            let schedule = placement_rule(&rule(spec.clone()), &fleet(), &current(&before));
+            assert_eq!(names(&schedule), chosen, "{spec}");
+            assert_eq!(schedule.hold, None, "{spec}");
+            assert_eq!(schedule.verdicts.len(), 4, "every cluster has a verdict");
+        }
+    }
+
+    #[test]
+    fn every_cluster_is_told_why() {
+        let mut fleet = fleet();
+        fleet[3].deleting = true;
+        fleet.push(cluster("z", &[("env", "prod")], "True"));
+        let spec = json!({"clusterReplicas": 1, "clusterSelector": {"matchLabels": {"env": "prod"}},
+            "clusterConditions": [{"type": "ManagedClusterConditionAvailable", "status": "True"}]});
+        let schedule = placement_rule(&rule(spec), &fleet, &current(&["aws-sub1"]));
+        for (cluster, sentence) in [
+            (
+                "aws-sub1",
+                "kept from before: label `env=prod` matches, condition `ManagedClusterConditionAvailable=True` matches",
+            ),
+            (
+                "aws-sub2",
+                "condition `ManagedClusterConditionAvailable` is Unknown, wanted True",
+            ),
+            (
+                "gcp-1",
+                "label `env=prod` does not match: the cluster has `env=dev`",
+            ),
+            ("old", "it is being deleted"),
+            (
+                "z",
+                "it fits, but clusterReplicas is 1 and others come first",
+            ),
+        ] {
+            assert_eq!(reason(&schedule, cluster), sentence);
+        }
+        let named = placement_rule(&rule(json!({"clusters": [{"name": "z"}]})), &fleet, &[]);
+        assert_eq!(
+            reason(&named, "aws-sub1"),
+            "it is not named in the list of clusters"
+        );
+        assert_eq!(reason(&named, "z"), "it is named in the list of clusters");
+    }
+
+    #[test]
+    fn a_missing_condition_is_unknown_and_not_true() {
+        let spec = json!({"clusterConditions": [{"type": "Other", "status": "Unknown"}]});
+        assert_eq!(names(&placement_rule(&rule(spec), &fleet(), &[])).len(), 4);
+    }
+
+    #[test]
+    fn what_cannot_be_evaluated_keeps_the_decisions() {
+        for (spec, word) in [
+            (
+                json!({"clusterSelector": {"matchExpressions": [{"key": "a", "operator": "Is"}]}}),
+                "\"Is\"",
+            ),
+            (json!({"clusterReplicas": -1}), "cannot be negative"),
+            (json!({"resourceHint": {"type": "gpu"}}), "\"gpu\""),
+            (json!({"schedulerName": "ramen"}), "`ramen` decides"),
+        ] {
+            let schedule = placement_rule(&rule(spec), &fleet(), &current(&["gcp-1", "gone"]));
+            assert_eq!(names(&schedule), ["gcp-1", "gone"]);
+            let hold = schedule.hold.clone().unwrap().to_string();
+            assert!(hold.contains(word), "{hold}");
+            assert!(reason(&schedule, "old").starts_with("not looked at: "));
+        }
+    }
+
+    #[test]
+    fn our_scheduler_names_are_ours() {
+        for name in ["", "default", "mcm"] {
+            let schedule = placement_rule(&rule(json!({"schedulerName": name})), &fleet(), &[]);
+            assert_eq!(names(&schedule).len(), 4, "{name}");
+        }
+    }
+
+    #[test]
+    fn nothing_that_fits_is_said_but_zero_replicas_is_a_wish() {
+        let none = placement_rule(&rule(json!({"clusters": [{"name": "x"}]})), &fleet(), &[]);
+        assert_eq!(none.outcome, Outcome::NoMatch);
+        let zero = placement_rule(&rule(json!({"clusterReplicas": 0})), &fleet(), &[]);
+        assert!(zero.outcome.is_satisfied());
+    }
+
+    #[test]
+    fn resource_hints_rank_by_allocatable_with_names_as_tie_break() {
+        let mut fleet: Vec<_> = ["d", "c", "b", "a"].map(|n| cluster(n, &[], "")).into();
+        for (cluster, memory) in fleet.iter_mut().zip([3.0, 3.0, 9.0, 1.0]) {
+            cluster.allocatable.insert("memory".into(), memory);
+        }
+        for (order, expected) in [
+            (json!(null), ["b", "c"]),
+            (json!("desc"), ["b", "c"]),
+            (json!("asc"), ["a", "c"]),
+        ] {
+            let hint = json!({"type": "memory", "order": order});
+            let spec = json!({"clusterReplicas": 2, "resourceHint": hint});
+            // Without regard to before, as upstream.
+            let schedule = placement_rule(&rule(spec), &fleet, &current(&["d"]));
+            assert_eq!(names(&schedule), expected, "{order}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn the_order_of_clusters_does_not_matter(
+            order in Just((0..12).collect::<Vec<usize>>()).prop_shuffle(),
+            replicas in 0..14i32,
+            before in proptest::collection::btree_set(0..12usize, 0..6),
+        ) {
+            let name = |i: &usize| format!("c{i:02}");
+            let make = |i: &usize| cluster(&name(i), &[("third", if i % 3 == 0 { "y" } else { "n" })], "");
+            let sorted: Vec<_> = (0..12).map(|i| make(&i)).collect();
+            let shuffled: Vec<_> = order.iter().map(make).collect();
+            let current: Vec<ClusterName> = before.iter().map(|i| name(i).into()).collect();
+            let spec = json!({"clusterReplicas": replicas, "clusterSelector": {"matchLabels": {"third": "n"}}});
+            let rule = rule(spec);
+            let one = placement_rule(&rule, &sorted, &current);
+            prop_assert_eq!(&one, &placement_rule(&rule, &shuffled, &current));
+
+            // Exactly as many as fit, and none is given up while another comes.
+            let fit = 8usize;
+            let wanted = usize::try_from(replicas).unwrap_or_default();
+            prop_assert_eq!(one.decisions.len(), wanted.min(fit));
+            let kept: Vec<_> = current.iter().filter(|c| one.chosen().contains(*c)).collect();
+            let fitting_before = before.iter().filter(|i| *i % 3 != 0).count();
+            prop_assert_eq!(kept.len(), fitting_before.min(wanted));
+
+            // Evaluated again on its own result nothing moves.
+            let again: Vec<ClusterName> = one.chosen().into_iter().collect();
+            prop_assert_eq!(placement_rule(&rule, &sorted, &again).chosen(), one.chosen());
+        }
+    }
+}

@@ -411,3 +411,6 @@ fn error_text(error: &SetError) -> String {
         None => error.to_string(),
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,458 @@
+//! Placements against OCM's own vectors (tests/fixtures/placement/ocm.json) and our rules.
+
+use jiff::SignedDuration;
+use serde_json::{Value, json};
+
+use super::*;
+use crate::core::placement::{DecisionOwner, decision_objects, placement_status};
+
+fn now() -> Timestamp {
+    Timestamp::from_second(1_700_000_000).unwrap()
+}
+
+fn fixture(section: &str) -> Vec<Value> {
+    let text = include_str!("../../../../tests/fixtures/placement/ocm.json");
+    let all: Value = serde_json::from_str(text).unwrap();
+    let cases = all[section].as_array().unwrap().clone();
+    assert!(!cases.is_empty());
+    cases
+}
+
+fn strings(value: &Value) -> Vec<String> {
+    serde_json::from_value(value.clone()).unwrap()
+}
+
+fn names(value: &Value) -> Vec<ClusterName> {
+    strings(value).into_iter().map(ClusterName::from).collect()
+}
+
+/// A cluster of a vector, in the set `s`.
+fn facts(cluster: &Value) -> ClusterFacts {
+    let map = |field: &str| -> BTreeMap<String, String> {
+        serde_json::from_value(cluster.get(field).cloned().unwrap_or(json!({}))).unwrap()
+    };
+    let quantities = |field: &str| {
+        let read = |(name, text): (String, String)| {
+            (
+                name,
+                crate::core::placement::facts::quantity(&text).unwrap(),
+            )
+        };
+        map(field).into_iter().map(read).collect()
+    };
+    let mut facts = ClusterFacts::named(cluster["name"].as_str().unwrap());
+    facts.labels = map("labels");
+    facts.claims = map("claims");
+    facts.allocatable = quantities("allocatable");
+    facts.capacity = quantities("capacity");
+    for taint in cluster["taints"].as_array().into_iter().flatten() {
+        let mut taint = taint.clone();
+        if let Some(seconds) = taint["timeAdded"].as_i64() {
+            taint["timeAdded"] = json!(now() + SignedDuration::from_secs(seconds));
+        }
+        facts.taints.push(serde_json::from_value(taint).unwrap());
+    }
+    facts
+}
+
+fn fleet(case: &Value) -> Vec<ClusterFacts> {
+    case["clusters"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(facts)
+        .collect()
+}
+
+/// Sets and bindings: `s` selects everything and is bound to `n`.
+struct World {
+    sets: Vec<Arc<ManagedClusterSet>>,
+    bindings: Vec<Arc<ManagedClusterSetBinding>>,
+}
+
+impl World {
+    fn new() -> Self {
+        let everything = json!({"selectorType": "LabelSelector", "labelSelector": {}});
+        let mut world = Self {
+            sets: vec![],
+            bindings: vec![],
+        };
+        world.set("s", &everything);
+        world.bind("n", "s");
+        world
+    }
+
+    fn set(&mut self, name: &str, selector: &Value) {
+        let set = json!({"metadata": {"name": name}, "spec": {"clusterSelector": selector}});
+        self.sets
+            .push(Arc::new(serde_json::from_value(set).unwrap()));
+    }
+
+    fn bind(&mut self, namespace: &str, set: &str) {
+        let binding =
+            json!({"metadata": {"name": set, "namespace": namespace}, "spec": {"clusterSet": set}});
+        self.bindings
+            .push(Arc::new(serde_json::from_value(binding).unwrap()));
+    }
+
+    fn run(&self, spec: Value, clusters: &[ClusterFacts], current: &[ClusterName]) -> Schedule {
+        placement(&make(spec), &self.inputs(clusters, current))
+    }
+
+    fn inputs<'a>(
+        &'a self,
+        clusters: &'a [ClusterFacts],
+        current: &'a [ClusterName],
+    ) -> PlacementInputs<'a> {
+        PlacementInputs {
+            sets: &self.sets,
+            bindings: &self.bindings,
+            clusters,
+            current,
+            now: now(),
+        }
+    }
+}
+
+fn make(spec: Value) -> Placement {
+    serde_json::from_value(json!({"metadata": {"name": "p", "namespace": "n"}, "spec": spec}))
+        .unwrap()
+}
+
+fn chosen(schedule: &Schedule) -> Vec<String> {
+    schedule
+        .decisions
+        .iter()
+        .map(|decision| decision.cluster.to_string())
+        .collect()
+}
+
+fn abc() -> Vec<ClusterFacts> {
+    ["c", "a", "b"].map(ClusterFacts::named).into()
+}
+
+#[test]
+fn tolerations_pass_ocms_vectors() {
+    for case in fixture("tolerations") {
+        let current = names(&case["ownDecisions"]);
+        let spec = json!({"tolerations": case["tolerations"]});
+        let schedule = World::new().run(spec, &fleet(&case), &current);
+        if let Some(message) = case["expectMisconfigured"].as_str() {
+            let expected = (
+                "True",
+                "Misconfigured",
+                format!("TaintToleration:{message}"),
+            );
+            assert_eq!(schedule.outcome.misconfigured(), expected, "{case}");
+            continue;
+        }
+        assert_eq!(chosen(&schedule), strings(&case["expect"]), "{case}");
+        if let Some(seconds) = case["expectRequeueAt"].as_i64() {
+            let at = now() + SignedDuration::from_secs(seconds);
+            assert_eq!(schedule.recheck_after, Some(at), "{case}");
+        }
+    }
+}
+
+#[test]
+fn predicates_pass_ocms_vectors() {
+    for case in fixture("predicate") {
+        let wrap = |selector: &Value| json!({"requiredClusterSelector": selector});
+        let predicates: Vec<_> = case["predicates"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(wrap)
+            .collect();
+        let schedule = World::new().run(json!({"predicates": predicates}), &fleet(&case), &[]);
+        assert_eq!(chosen(&schedule), strings(&case["expect"]), "{case}");
+    }
+}
+
+#[test]
+fn predicates_are_alternatives_and_each_miss_is_told() {
+    let mut clusters = abc();
+    clusters[1].labels.insert("env".into(), "prod".into());
+    clusters[2].claims.insert("region".into(), "eu".into());
+    let spec = json!({"predicates": [
+        {"requiredClusterSelector": {"labelSelector": {"matchLabels": {"env": "prod"}}}},
+        {"requiredClusterSelector": {"claimSelector": {"matchExpressions": [
+            {"key": "region", "operator": "In", "values": ["eu", "us"]}]}}}
+    ]});
+    let schedule = World::new().run(spec, &clusters, &[]);
+    assert_eq!(chosen(&schedule), ["a", "b"]);
+    let reason = |name: &str| schedule.verdict(&name.into()).unwrap().reason.to_string();
+    assert_eq!(
+        reason("a"),
+        "label `env=prod` matches, it is in cluster set `s`"
+    );
+    assert_eq!(
+        reason("b"),
+        "claim `region in (eu,us)` matches, it is in cluster set `s`"
+    );
+    assert_eq!(
+        reason("c"),
+        "no predicate matches; 1: label `env=prod` does not match: the cluster has no label `env`; \
+         2: claim `region in (eu,us)` does not match: the cluster has no claim `region`"
+    );
+}
+
+#[test]
+fn outcomes_are_worded_as_upstream() {
+    let exclusive = json!({"selectorType": "ExclusiveClusterSetLabel"});
+    let bare = World {
+        sets: vec![],
+        bindings: vec![],
+    };
+    let mut elsewhere = World {
+        sets: World::new().sets,
+        bindings: vec![],
+    };
+    elsewhere.bind("other", "s");
+    let mut empty = World {
+        sets: vec![],
+        bindings: vec![],
+    };
+    empty.set("e", &exclusive);
+    empty.bind("n", "e");
+    let world = World::new();
+    for (world, spec, status, reason, message) in [
+        (
+            &bare,
+            json!({}),
+            "False",
+            "NoManagedClusterSetBindings",
+            "No valid ManagedClusterSetBindings found in placement namespace",
+        ),
+        (
+            &elsewhere,
+            json!({}),
+            "False",
+            "NoManagedClusterSetBindings",
+            "No valid ManagedClusterSetBindings found in placement namespace",
+        ),
+        (
+            &world,
+            json!({"clusterSets": ["x", "y"]}),
+            "False",
+            "NoIntersection",
+            "None of ManagedClusterSets [x,y] is bound to placement namespace",
+        ),
+        (
+            &empty,
+            json!({}),
+            "False",
+            "AllManagedClusterSetsEmpty",
+            "All ManagedClusterSets [e] have no member ManagedCluster",
+        ),
+        (
+            &world,
+            json!({"numberOfClusters": 0}),
+            "False",
+            "NoManagedClusterMatched",
+            "No ManagedCluster matches any of the cluster predicate",
+        ),
+        (
+            &world,
+            json!({}),
+            "True",
+            "AllDecisionsScheduled",
+            "All cluster decisions scheduled",
+        ),
+        (
+            &world,
+            json!({"numberOfClusters": 5}),
+            "False",
+            "NotAllDecisionsScheduled",
+            "2 cluster decisions unscheduled",
+        ),
+    ] {
+        let schedule = world.run(spec.clone(), &abc(), &[]);
+        assert_eq!(
+            schedule.outcome.satisfied(),
+            (status, reason, message.to_owned()),
+            "{spec}"
+        );
+        assert_eq!(schedule.outcome.misconfigured().0, "False");
+        assert_eq!(schedule.verdicts.len(), 3);
+        assert_eq!(schedule.hold, None);
+    }
+}
+
+#[test]
+fn candidates_come_from_bound_sets_that_are_asked_for() {
+    let mut world = World {
+        sets: vec![],
+        bindings: vec![],
+    };
+    for set in ["one", "two", "three"] {
+        world.set(set, &json!({"selectorType": "ExclusiveClusterSetLabel"}));
+    }
+    world.bind("n", "one");
+    world.bind("n", "two");
+    let mut clusters = abc();
+    for (cluster, set) in clusters.iter_mut().zip(["one", "two", "three"]) {
+        cluster
+            .labels
+            .insert(crate::api::LABEL_CLUSTER_SET.into(), set.into());
+    }
+    let all = world.run(json!({}), &clusters, &[]);
+    assert_eq!(chosen(&all), ["a", "c"]);
+    let reason = all.verdict(&"b".into()).unwrap().reason.to_string();
+    assert_eq!(
+        reason,
+        "it is in none of the bound cluster sets `one`, `two`"
+    );
+    let asked = world.run(json!({"clusterSets": ["two", "three"]}), &clusters, &[]);
+    assert_eq!(chosen(&asked), ["a"]);
+}
+
+#[test]
+fn what_cannot_be_evaluated_or_is_not_built_keeps_the_decisions() {
+    let mut bad_set = World::new();
+    let selector =
+        json!({"selectorType": "LabelSelector", "labelSelector": {"matchLabels": {"a": "b c"}}});
+    bad_set.set("bad", &selector);
+    bad_set.bind("n", "bad");
+    let world = World::new();
+    let cel = json!([{"requiredClusterSelector": {"celSelector": {"celExpressions": ["true"]}}}]);
+    for (world, spec, word) in [
+        (
+            &world,
+            json!({"numberOfClusters": -1}),
+            "cannot be negative",
+        ),
+        (
+            &world,
+            json!({"predicates": [{"requiredClusterSelector": {"labelSelector": {"matchLabels": {"": "x"}}}}]}),
+            "label key",
+        ),
+        (&world, json!({"predicates": cel}), "celSelector"),
+        (
+            &world,
+            json!({"spreadPolicy": {"spreadConstraints": [{"topologyKey": "x", "topologyKeyType": "Label"}]}}),
+            "spec.spreadPolicy",
+        ),
+        (&world, json!({"sortBy": "Score"}), "spec.sortBy"),
+        (&bad_set, json!({}), "\"bad\""),
+    ] {
+        let schedule = world.run(spec.clone(), &abc(), &["b".into(), "gone".into()]);
+        assert_eq!(chosen(&schedule), ["b", "gone"], "{spec}");
+        let text = schedule
+            .hold
+            .clone()
+            .map(|hold| hold.to_string())
+            .unwrap_or_default();
+        assert!(text.contains(word), "{spec}: {text}");
+    }
+    // A set that cannot be read stops only those who use it.
+    let schedule = bad_set.run(json!({"clusterSets": ["s"]}), &abc(), &[]);
+    assert_eq!(chosen(&schedule), ["a", "b", "c"]);
+}
+
+#[test]
+fn a_frozen_or_deleted_placement_is_left_alone() {
+    let world = World::new();
+    let clusters = abc();
+    for metadata in [
+        json!({"name": "p", "namespace": "n", "annotations": {ANNOTATION_SCHEDULING_DISABLED: "true"}}),
+        json!({"name": "p", "namespace": "n", "deletionTimestamp": "2024-01-01T00:00:00Z"}),
+    ] {
+        let placement: Placement =
+            serde_json::from_value(json!({"metadata": metadata, "spec": {}})).unwrap();
+        let schedule = super::placement(&placement, &world.inputs(&clusters, &["b".into()]));
+        assert_eq!(chosen(&schedule), ["b"]);
+        assert_eq!(placement_status(None, &schedule, &[], now()), None);
+    }
+}
+
+#[test]
+fn a_deleting_cluster_is_no_candidate() {
+    let mut clusters = abc();
+    clusters[0].deleting = true;
+    assert_eq!(
+        chosen(&World::new().run(json!({}), &clusters, &["c".into()])),
+        ["a", "b"]
+    );
+}
+
+#[test]
+fn decision_objects_hold_a_hundred_clusters_and_carry_the_labels() {
+    let clusters: Vec<_> = (0..128)
+        .map(|i| ClusterFacts::named(&format!("c{i:03}")))
+        .collect();
+    let placement = make(json!({}));
+    let schedule = World::new().run(json!({}), &clusters, &[]);
+    let objects = decision_objects(&DecisionOwner::from(&placement), &schedule);
+    let of = |i: usize| {
+        let object = &objects[i];
+        let count = object
+            .status
+            .as_ref()
+            .and_then(|s| s.decisions.as_ref())
+            .map(Vec::len);
+        (object.metadata.name.clone().unwrap(), count.unwrap())
+    };
+    assert_eq!(objects.len(), 2);
+    assert_eq!(of(0), ("p-decision-1".to_owned(), 100));
+    assert_eq!(of(1), ("p-decision-2".to_owned(), 28));
+    let labels = objects[1].metadata.labels.clone().unwrap();
+    assert_eq!(labels["cluster.open-cluster-management.io/placement"], "p");
+    assert_eq!(
+        labels["cluster.open-cluster-management.io/decision-group-index"],
+        "0"
+    );
+    assert_eq!(
+        labels["cluster.open-cluster-management.io/decision-group-name"],
+        ""
+    );
+
+    let status = placement_status(None, &schedule, &objects, now()).unwrap();
+    assert_eq!(status.number_of_selected_clusters, 128);
+    let group = &status.decision_groups.as_ref().unwrap()[0];
+    assert_eq!(
+        group.decisions.as_deref().unwrap(),
+        ["p-decision-1", "p-decision-2"]
+    );
+    assert_eq!(group.cluster_count, 128);
+    // Written again a minute later, nothing changes.
+    let later = now() + SignedDuration::from_mins(1);
+    assert_eq!(
+        placement_status(Some(&status), &schedule, &objects, later),
+        Some(status)
+    );
+}
+
+#[test]
+fn an_empty_placement_has_one_empty_object_and_an_empty_rule_none() {
+    let placement = make(json!({"numberOfClusters": 0}));
+    let schedule = World::new().run(json!({"numberOfClusters": 0}), &abc(), &[]);
+    let objects = decision_objects(&DecisionOwner::from(&placement), &schedule);
+    assert_eq!(objects.len(), 1);
+    assert_eq!(
+        objects[0].status.as_ref().unwrap().decisions.as_deref(),
+        Some(&[][..])
+    );
+    let rule = crate::api::apps::PlacementRule::default();
+    assert!(decision_objects(&DecisionOwner::from(&rule), &schedule).is_empty());
+}
+
+#[test]
+fn held_decisions_keep_their_count_and_groups_in_the_status() {
+    let world = World::new();
+    let good = world.run(json!({}), &abc(), &[]);
+    let objects = decision_objects(&DecisionOwner::from(&make(json!({}))), &good);
+    let status = placement_status(None, &good, &objects, now()).unwrap();
+    let bad = world.run(json!({"numberOfClusters": -1}), &abc(), &["a".into()]);
+    let held = placement_status(Some(&status), &bad, &objects, now()).unwrap();
+    assert_eq!(held.number_of_selected_clusters, 3);
+    assert_eq!(held.decision_groups, status.decision_groups);
+    let conditions = held.conditions.unwrap();
+    let of = |type_: &str| conditions.iter().find(|c| c.type_ == type_).unwrap();
+    assert_eq!(of("PlacementMisconfigured").status, "True");
+    assert_eq!(
+        of("PlacementMisconfigured").message,
+        ":numberOfClusters is -1, it cannot be negative"
+    );
+    assert_eq!(of("PlacementSatisfied").status, "False");
+}
