@@ -178,9 +178,6 @@ pub struct Schema {
     pub required: Vec<String>,
     /// Value filled in when the field is absent.
     pub default: Option<Value>,
-    /// Value a merge key takes when the field is absent, although defaulting does not fill it in
-    /// (zero values of built-in types).
-    pub key_default: Option<Value>,
     /// How a list merges.
     pub list_type: ListType,
     /// `x-kubernetes-map-type: atomic`: the object is replaced as a whole.
