@@ -88,7 +88,7 @@ impl Site {
 enum Token<'a> {
     Open(&'a str, Vec<(&'a str, &'a str)>),
     Close(&'a str),
-    Text(&'a str),
+    Text,
 }
 
 /// Reads the markup that our templates write: quoted attributes, no comments.
@@ -97,7 +97,7 @@ fn tokens(html: &str) -> Vec<Token<'_>> {
     let mut rest = html;
     while let Some(at) = rest.find('<') {
         if at > 0 {
-            tokens.push(Token::Text(&rest[..at]));
+            tokens.push(Token::Text);
         }
         let end = at + rest[at..].find('>').expect("a tag ends");
         let tag = rest[at + 1..end].trim_end_matches('/');
@@ -269,12 +269,8 @@ fn links(tokens: &[Token<'_>]) -> BTreeSet<String> {
     });
     links
         .filter(|link| link.starts_with('/'))
-        .map(|link| {
-            link.split('#')
-                .next()
-                .unwrap_or_default()
-                .replace("&amp;", "&")
-        })
+        .map(|link| link.replace("&amp;", "&").replace("&#38;", "&"))
+        .map(|link| link.split('#').next().unwrap_or_default().to_owned())
         .collect()
 }
 

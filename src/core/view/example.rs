@@ -11,8 +11,9 @@ use std::sync::Arc;
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 
-use super::placement::{Schedule, Verdict};
 use super::{Facts, PlacementId, Schedules};
+use crate::api::apps::PlacementRule;
+use crate::api::cluster::Placement;
 use crate::api::{ClusterName, NamespacedName};
 use crate::core::activity::{Activity, Severity};
 use crate::core::delivery::{
@@ -23,6 +24,7 @@ use crate::core::fleet::{
     ServiceReference, SourceSnapshot, Stage, StageState, SubscriptionSnapshot,
 };
 use crate::core::object::ObjectId;
+use crate::core::placement::{ClusterFacts, PlacementInputs, placement, placement_rule};
 
 /// `seconds` before `now`.
 fn before(now: Timestamp, seconds: i64) -> Timestamp {
@@ -82,7 +84,7 @@ pub fn facts(now: Timestamp) -> Facts {
     }
     fleet.activity = activity(now);
     Facts {
-        schedules: Arc::new(schedules()),
+        schedules: Arc::new(schedules(&fleet, now)),
         mesh: Arc::new(mesh::view(now)),
         fleet: Arc::new(fleet),
         generation: 1,
@@ -573,81 +575,58 @@ fn activity(now: Timestamp) -> Vec<Activity> {
     ]
 }
 
-fn schedules() -> Schedules {
-    let id = |kind: &str, namespace: &str, name: &str| -> PlacementId {
-        (kind.to_owned(), NamespacedName::new(namespace, name))
-    };
-    let none = |name: &str| format!("`name in ({name})` is false");
-    let mut schedules = Schedules::new();
-    schedules.insert(
-        id("PlacementRule", "guestbook", "guestbook-pr"),
-        schedule(
-            None,
-            &[
-                (
-                    "aws-sub1",
-                    true,
-                    "label `name=aws-sub1` matches; available; kept from before",
-                ),
-                ("aws-sub2", false, "`name in (aws-sub1, edge-3)` is false"),
-                (
-                    "edge-3",
-                    true,
-                    "label `tier=edge` matches; available; second of 2 replicas",
-                ),
-                (
-                    "edge-4",
-                    false,
-                    "`ManagedClusterConditionAvailable` is Unknown",
-                ),
-            ],
-        ),
-    );
-    for (name, on) in [("redis-master", "aws-sub1"), ("redis-slave", "aws-sub2")] {
-        let verdicts: Vec<(&str, bool, String)> = ["aws-sub1", "aws-sub2", "edge-3", "edge-4"]
-            .into_iter()
-            .map(|cluster| {
-                (
-                    cluster,
-                    cluster == on,
-                    if cluster == on {
-                        format!("label `name={on}` matches")
-                    } else {
-                        none(on)
-                    },
-                )
-            })
-            .collect();
-        let verdicts: Vec<(&str, bool, &str)> = verdicts
-            .iter()
-            .map(|(cluster, chosen, reason)| (*cluster, *chosen, reason.as_str()))
-            .collect();
-        schedules.insert(
-            id("PlacementRule", "guestbook", &format!("{name}-pr")),
-            schedule(None, &verdicts),
+/// The verdicts of the placement code itself on the made-up clusters.
+fn schedules(fleet: &FleetSnapshot, now: Timestamp) -> Schedules {
+    let clusters: Vec<ClusterFacts> = fleet
+        .clusters
+        .values()
+        .map(|snapshot| ClusterFacts::from(snapshot.object.as_ref()))
+        .collect();
+    let rule = |name: &str, values: &[&str], current: &[&str]| {
+        let rule: Arc<PlacementRule> = object(json!({
+            "apiVersion": "apps.open-cluster-management.io/v1",
+            "kind": "PlacementRule",
+            "metadata": {"namespace": "guestbook", "name": name},
+            "spec": {
+                "clusterConditions": [{"type": "ManagedClusterConditionAvailable", "status": "True"}],
+                "clusterSelector": {"matchExpressions": [{"key": "name", "operator": "In", "values": values}]},
+            },
+        }));
+        let current: Vec<ClusterName> = current.iter().map(|name| cluster_name(name)).collect();
+        let id: PlacementId = (
+            "PlacementRule".to_owned(),
+            NamespacedName::new("guestbook", name),
         );
-    }
-    schedules.insert(id("Placement", "metrics", "everywhere"), schedule(Some("spec.decisionStrategy is not supported yet"), &[
-        ("aws-sub1", true, "kept from before"),
-        ("aws-sub2", true, "kept from before"),
-        ("edge-3", true, "kept from before"),
-        ("edge-4", false, "taint `cluster.open-cluster-management.io/unreachable:NoSelect` is not tolerated"),
-    ]));
-    schedules
-}
-
-fn schedule(hold: Option<&str>, verdicts: &[(&str, bool, &str)]) -> Schedule {
-    let verdicts = verdicts.iter().map(|(cluster, chosen, reason)| Verdict {
-        cluster: cluster_name(cluster),
-        chosen: *chosen,
-        reason: (*reason).to_owned(),
-    });
-    Schedule {
-        satisfied: hold.is_none(),
-        outcome: "all replicas are placed".to_owned(),
-        hold: hold.map(str::to_owned),
-        verdicts: verdicts.collect(),
-    }
+        (id, Arc::new(placement_rule(&rule, &clusters, &current)))
+    };
+    let strategy: Arc<Placement> = object(json!({
+        "apiVersion": "cluster.open-cluster-management.io/v1beta1",
+        "kind": "Placement",
+        "metadata": {"namespace": "metrics", "name": "everywhere"},
+        "spec": {"prioritizerPolicy": {"mode": "Additive"}, "spreadPolicy": {"spreadConstraints": []}},
+    }));
+    let current: Vec<ClusterName> = ["aws-sub1", "aws-sub2", "edge-3"].map(cluster_name).into();
+    let inputs = PlacementInputs {
+        sets: &[],
+        bindings: &[],
+        clusters: &clusters,
+        current: &current,
+        now,
+    };
+    let everywhere: PlacementId = (
+        "Placement".to_owned(),
+        NamespacedName::new("metrics", "everywhere"),
+    );
+    Schedules::from([
+        rule(
+            "guestbook-pr",
+            &["aws-sub1", "edge-3", "edge-4"],
+            &["aws-sub1"],
+        ),
+        rule("redis-master-pr", &["aws-sub1"], &["aws-sub1"]),
+        rule("redis-slave-pr", &["aws-sub2"], &["aws-sub2"]),
+        (everywhere, Arc::new(placement(&strategy, &inputs))),
+    ])
 }
 
 /// A large fleet for the tests of size and time: `clusters` reachable

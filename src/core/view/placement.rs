@@ -1,6 +1,7 @@
 //! Placements: every cluster with the reason why it was chosen or not.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use serde::Serialize;
 
@@ -8,37 +9,14 @@ use super::need::Need;
 use super::{Address, Chip, FleetView, Listing, Query, Text, Tone};
 use crate::api::{ClusterName, NamespacedName};
 use crate::core::fleet::{FleetSnapshot, SubscriptionSnapshot};
+use crate::core::placement::Schedule;
 
 /// Kind (`PlacementRule`, `Placement`, or `Subscription` for a placement
 /// written inline) and name of a placement.
 pub type PlacementId = (String, NamespacedName);
 
 /// Every placement with what it came to.
-pub type Schedules = BTreeMap<PlacementId, Schedule>;
-
-/// What a placement came to, in words: the sentences of `core::placement`.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
-pub struct Schedule {
-    /// Whether it found what it asked for.
-    pub satisfied: bool,
-    /// Its outcome in a sentence; may be empty.
-    pub outcome: String,
-    /// Why old decisions are kept, when they are.
-    pub hold: Option<String>,
-    /// Every cluster, in the order of names.
-    pub verdicts: Vec<Verdict>,
-}
-
-/// A cluster and why it was chosen or not.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct Verdict {
-    /// The cluster.
-    pub cluster: ClusterName,
-    /// Whether it was chosen.
-    pub chosen: bool,
-    /// Because, in a sentence; words between backticks are shown as code.
-    pub reason: String,
-}
+pub type Schedules = BTreeMap<PlacementId, Arc<Schedule>>;
 
 /// One placement in a list.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -112,7 +90,7 @@ fn verdict_rows(schedule: &Schedule) -> Vec<VerdictRow> {
                 cluster: verdict.cluster.to_string(),
                 address: Address::Cluster(verdict.cluster.to_string()),
                 chip,
-                because: Text::from(verdict.reason.as_str()),
+                because: Text::from(verdict.reason.to_string()),
             };
             (!verdict.chosen, row)
         })
@@ -145,7 +123,7 @@ fn schedule_for<'a>(
     view: &'a FleetView,
     id: &NamespacedName,
     subscription: &SubscriptionSnapshot,
-) -> Option<&'a Schedule> {
+) -> Option<&'a Arc<Schedule>> {
     view.facts.schedules.get(&id_for(id, subscription))
 }
 
@@ -166,7 +144,8 @@ pub(super) fn verdicts_for(
     subscription: &SubscriptionSnapshot,
     most: usize,
 ) -> (Vec<VerdictRow>, usize) {
-    let mut rows = schedule_for(view, id, subscription).map_or_else(Vec::new, verdict_rows);
+    let mut rows = schedule_for(view, id, subscription)
+        .map_or_else(Vec::new, |schedule| verdict_rows(schedule));
     let more = rows.len().saturating_sub(most);
     rows.truncate(most);
     (rows, more)
@@ -186,7 +165,7 @@ pub(super) fn why(
         .verdicts
         .iter()
         .find(|verdict| verdict.cluster == *cluster);
-    verdict.map_or_else(Text::new, |verdict| Text::from(verdict.reason.as_str()))
+    verdict.map_or_else(Text::new, |verdict| Text::from(verdict.reason.to_string()))
 }
 
 /// Rows of every placement, worst first.
@@ -235,8 +214,8 @@ fn outcome(schedule: &Schedule) -> (Chip, Text) {
         let note = format!("Old decisions are kept: {hold}");
         return (Chip::new(Tone::Bad, "held"), Text::from(note));
     }
-    let words = schedule.outcome.as_str();
-    if schedule.satisfied {
+    let (_, _, words) = schedule.outcome.satisfied();
+    if schedule.outcome.is_satisfied() {
         (Chip::new(Tone::Ok, "satisfied"), Text::from(words))
     } else {
         (Chip::new(Tone::Warn, "not satisfied"), Text::from(words))
