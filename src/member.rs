@@ -9,6 +9,7 @@ pub mod client;
 pub mod credential;
 mod facts;
 mod ledger;
+pub mod mesh;
 mod pool;
 
 pub use facts::MemberFacts;
