@@ -1,5 +1,7 @@
 //! The harness proves itself: what it starts is a real control plane.
 
+#![allow(clippy::unwrap_used, reason = "a test ends where its fixture does")]
+
 #[path = "support/support.rs"]
 mod support;
 

@@ -4,6 +4,7 @@
 //! - [`tier`]: loud skips, or failures where `PILOTHOUSE_REQUIRE` asks;
 //! - [`condition`]: waiting for a condition with a deadline, never sleeping;
 //! - [`repository`]: a bare git repository that tests push to;
+//! - [`objects`]: objects of any kind as JSON;
 //! - [`controlplane`], [`fleet`]: real Kubernetes control planes on loopback.
 
 #![allow(dead_code, reason = "no test binary uses every helper")]
@@ -21,6 +22,7 @@
 pub mod condition;
 pub mod controlplane;
 pub mod fleet;
+pub mod objects;
 pub mod repository;
 pub mod tier;
 
