@@ -290,12 +290,18 @@ pub struct PlacementRuleDecision {
 }
 
 /// Groups Subscriptions by label (sig-apps Application).
+// Its group is protected: API servers take the definition only with the link
+// to its approval.
 #[derive(CustomResource, Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[kube(
     group = "app.k8s.io",
     version = "v1beta1",
     kind = "Application",
     namespaced,
+    annotation(
+        "api-approved.kubernetes.io",
+        "https://github.com/kubernetes-sigs/application/pull/2"
+    ),
     shortname = "app",
     category = "all",
     status = "ApplicationStatus",
