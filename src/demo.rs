@@ -4,14 +4,38 @@
 //! The demo sits above the shells: it only starts what the other modules are
 //! and plays the world around them. No decision of the product knows it.
 
+mod cluster;
+mod control;
 mod error;
 mod fault;
+mod place;
+mod report;
+mod repository;
+mod seed;
+mod world;
 
+use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use tokio::net::TcpListener;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
 
 pub use error::DemoError;
 pub use fault::Fault;
+
+use place::Place;
+use report::Report;
+use world::World;
+
+/// The members, as in the article.
+const MEMBERS: [&str; 2] = ["aws-sub1", "aws-sub2"];
+/// How long everything but the API servers may take to end, and then the API
+/// servers.
+const GRACE: Duration = Duration::from_millis(900);
 
 /// What the demo is started with.
 #[derive(Clone, Debug)]
@@ -30,7 +54,64 @@ pub struct DemoOptions {
 /// When the directory, a port or a part of the demo cannot be used. The
 /// message says which one and what to do.
 pub async fn run(options: DemoOptions) -> Result<(), DemoError> {
-    Err(DemoError::NotRunning { dir: options.dir })
+    let started = Instant::now();
+    let stopped = signalled()?;
+    let mut place = Place::open(&options.dir)?;
+    let dashboard = listen(options.listen).await?;
+    let address = dashboard.local_addr().unwrap_or(options.listen);
+    let report = Report::new(started, &options.dir, address);
+    let tasks = Tasks::default();
+    let ended = tokio::select! {
+        failed = live(&options, &mut place, dashboard, &report, &tasks) => failed.map(|never| match never {}),
+        () = stopped => {
+            report.stopping();
+            Ok(())
+        }
+    };
+    tasks.end().await;
+    ended
+}
+
+/// Starts everything, reports, and lives on.
+async fn live(
+    options: &DemoOptions,
+    place: &mut Place,
+    dashboard: TcpListener,
+    report: &Report,
+    tasks: &Tasks,
+) -> Result<Infallible, DemoError> {
+    let world = World::open(place, &tasks.serving, &tasks.stop_serving).await?;
+    report.servers(&world);
+    world.define().await?;
+    world.play(&tasks.acting, &tasks.stop_acting);
+    world.people(place, options.empty).await?;
+    let _ = dashboard;
+    std::future::pending().await
+}
+
+/// What runs, in two groups: the API servers end last, so that nobody sees
+/// them go and complains.
+#[derive(Default)]
+struct Tasks {
+    acting: TaskTracker,
+    stop_acting: CancellationToken,
+    serving: TaskTracker,
+    stop_serving: CancellationToken,
+}
+
+impl Tasks {
+    async fn end(&self) {
+        for (tracker, token) in [
+            (&self.acting, &self.stop_acting),
+            (&self.serving, &self.stop_serving),
+        ] {
+            token.cancel();
+            tracker.close();
+            if tokio::time::timeout(GRACE, tracker.wait()).await.is_err() {
+                tracing::debug!("a part of the demo does not end in time; it is dropped");
+            }
+        }
+    }
 }
 
 /// Does `fault` to the demo that runs on `dir`, and says what was done and
@@ -39,8 +120,29 @@ pub async fn run(options: DemoOptions) -> Result<(), DemoError> {
 /// # Errors
 /// When no demo runs there, or it knows no such cluster.
 pub async fn fault(dir: &Path, fault: Fault) -> Result<String, DemoError> {
-    let _ = fault;
-    Err(DemoError::NotRunning {
-        dir: dir.to_owned(),
+    control::send(dir, &fault).await
+}
+
+async fn listen(address: SocketAddr) -> Result<TcpListener, DemoError> {
+    let bound = TcpListener::bind(address).await;
+    bound.map_err(|source| DemoError::Listen {
+        address,
+        what: "the dashboard".to_owned(),
+        hint: ", or choose another address with --listen",
+        source,
+    })
+}
+
+/// Ends when the user asks the demo to. Set up first, so that a signal while
+/// the demo starts is not lost.
+fn signalled() -> Result<impl Future<Output = ()>, DemoError> {
+    let failed = |error| DemoError::part("cannot listen for signals", error);
+    let mut terminate = signal(SignalKind::terminate()).map_err(failed)?;
+    let mut interrupt = signal(SignalKind::interrupt()).map_err(failed)?;
+    Ok(async move {
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
     })
 }

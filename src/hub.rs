@@ -14,6 +14,7 @@ pub mod activity;
 pub mod failure;
 pub mod lease;
 pub mod queue;
+pub mod registration;
 pub mod sources;
 pub mod stores;
 
