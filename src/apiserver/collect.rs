@@ -208,7 +208,9 @@ impl Sweep<'_> {
                 "deletionTimestamp",
                 json!(object::time(self.now)),
             );
-            set_meta(&mut value, "deletionGracePeriodSeconds", json!(0));
+            if key.collection != namespaces() {
+                set_meta(&mut value, "deletionGracePeriodSeconds", json!(0));
+            }
             if let Some(generation) = value["metadata"]["generation"].as_i64() {
                 set_meta(
                     &mut value,

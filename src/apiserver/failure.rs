@@ -239,6 +239,26 @@ impl Failure {
         )
     }
 
+    /// An applied object that does not fit its schema; kube-apiserver says
+    /// 500 without a reason.
+    pub(super) fn untyped(message: impl Into<String>) -> Self {
+        Self::new(StatusCode::INTERNAL_SERVER_ERROR, "", message)
+    }
+
+    /// A revision that was not given out yet.
+    pub(super) fn too_new(wanted: u64, current: u64) -> Self {
+        let mut failure = Self::new(
+            StatusCode::GATEWAY_TIMEOUT,
+            "Timeout",
+            format!("Timeout: Too large resource version: {wanted}, current: {current}"),
+        );
+        failure.details = Some(json!({
+            "causes": [{"reason": "ResourceVersionTooLarge", "message": "Too large resource version"}],
+            "retryAfterSeconds": 1,
+        }));
+        failure
+    }
+
     /// The `metav1.Status` object.
     pub(super) fn to_status(&self) -> Value {
         let mut status = json!({
@@ -247,9 +267,11 @@ impl Failure {
             "metadata": {},
             "status": "Failure",
             "message": self.message,
-            "reason": self.reason,
             "code": self.code.as_u16(),
         });
+        if !self.reason.is_empty() {
+            status["reason"] = json!(self.reason);
+        }
         if let Some(details) = &self.details {
             status["details"] = details.clone();
         }

@@ -13,6 +13,7 @@ use super::crd;
 use super::failure::{Cause, Failure};
 use super::object::{self, set, with_meta};
 use super::resource::Resource;
+use super::schema::{Additional, Schema};
 
 pub(super) use defaults::defaults;
 pub(super) use service::Range;
@@ -29,6 +30,30 @@ pub(super) fn drop_nulls(value: &mut Value) {
     }
 }
 
+/// Go omits empty maps and lists of optional fields.
+pub(super) fn drop_empty(schema: &Schema, value: &mut Value) {
+    match value {
+        Value::Object(map) => {
+            map.retain(|field, item| {
+                let Some(child) = schema.properties.get(field) else {
+                    return true;
+                };
+                drop_empty(child, item);
+                let list = child.items.is_some() && item.as_array().is_some_and(Vec::is_empty);
+                let is_map = matches!(child.additional, Additional::Schema(_));
+                let map = is_map && item.as_object().is_some_and(serde_json::Map::is_empty);
+                !(list || map) || schema.required.contains(field)
+            });
+        }
+        Value::Array(items) => {
+            if let Some(child) = &schema.items {
+                items.iter_mut().for_each(|item| drop_empty(child, item));
+            }
+        }
+        _ => {}
+    }
+}
+
 /// Sets what only the server decides. `old` is the stored object, `None`
 /// when it is created.
 pub(super) fn prepare(
@@ -41,24 +66,19 @@ pub(super) fn prepare(
     if resource.custom.is_some() {
         return Ok(());
     }
+    if old.is_none() {
+        first_status(resource, new);
+    }
     match (resource.group.as_str(), resource.plural.as_str()) {
-        ("", "namespaces") => {
-            prepare_namespace(new, old);
+        ("", "namespaces") if old.is_none() => {
+            set(new, "spec", json!({"finalizers": ["kubernetes"]}));
+            Ok(())
+        }
+        ("batch", "jobs") if old.is_none() => {
+            job_selector(new);
             Ok(())
         }
         ("", "services") => service::allocate(inner, resource, new, old),
-        ("", "pods") if old.is_none() => {
-            set(
-                new,
-                "status",
-                json!({"phase": "Pending", "qosClass": "BestEffort"}),
-            );
-            Ok(())
-        }
-        ("", "persistentvolumeclaims" | "persistentvolumes") if old.is_none() => {
-            set(new, "status", json!({"phase": "Pending"}));
-            Ok(())
-        }
         ("apiextensions.k8s.io", "customresourcedefinitions") => {
             crd::set_status(new, now);
             Ok(())
@@ -67,16 +87,49 @@ pub(super) fn prepare(
     }
 }
 
-fn prepare_namespace(new: &mut Value, old: Option<&Value>) {
+/// The status that an object begins with.
+fn first_status(resource: &Resource, new: &mut Value) {
+    let status = match (resource.group.as_str(), resource.plural.as_str()) {
+        ("", "namespaces") => json!({"phase": "Active"}),
+        ("", "pods") => json!({"phase": "Pending", "qosClass": "BestEffort"}),
+        ("", "persistentvolumeclaims" | "persistentvolumes") => json!({"phase": "Pending"}),
+        ("", "services") | ("networking.k8s.io", "ingresses") => json!({"loadBalancer": {}}),
+        ("apps", "deployments") | ("batch", "jobs" | "cronjobs") => json!({}),
+        ("apps", "replicasets") | ("", "replicationcontrollers") => json!({"replicas": 0}),
+        ("apps", "statefulsets") => json!({"replicas": 0, "availableReplicas": 0}),
+        ("apps", "daemonsets") => json!({
+            "currentNumberScheduled": 0, "numberMisscheduled": 0,
+            "desiredNumberScheduled": 0, "numberReady": 0,
+        }),
+        ("policy", "poddisruptionbudgets") => json!({
+            "disruptionsAllowed": 0, "currentHealthy": 0, "desiredHealthy": 0, "expectedPods": 0,
+        }),
+        _ => return,
+    };
+    set(new, "status", status);
+}
+
+/// A Job selects its pods by its own uid unless it says otherwise.
+fn job_selector(new: &mut Value) {
+    let uid = object::meta_text(new, "uid").to_owned();
     let name = object::meta_text(new, "name").to_owned();
-    with_meta(new, |meta| {
-        let labels = meta.entry("labels").or_insert_with(|| json!({}));
-        set(labels, "kubernetes.io/metadata.name", json!(name));
-    });
-    if old.is_none() {
-        set(new, "spec", json!({"finalizers": ["kubernetes"]}));
-        set(new, "status", json!({"phase": "Active"}));
+    let spec = &mut new["spec"];
+    if spec["manualSelector"] == true || !spec["template"].is_object() {
+        return;
     }
+    set(spec, "manualSelector", json!(false));
+    set(
+        spec,
+        "selector",
+        json!({"matchLabels": {"batch.kubernetes.io/controller-uid": uid}}),
+    );
+    with_meta(&mut spec["template"], |meta| {
+        let labels = meta.entry("labels").or_insert_with(|| json!({}));
+        for (key, value) in [("controller-uid", &uid), ("job-name", &name)] {
+            set(labels, key, json!(value));
+            set(labels, &format!("batch.kubernetes.io/{key}"), json!(value));
+        }
+    });
 }
 
 /// Rules over several fields, and fields that never change.
@@ -85,6 +138,16 @@ pub(super) fn check(resource: &Resource, new: &Value, old: Option<&Value>) -> Ve
         return Vec::new();
     }
     let mut causes = Vec::new();
+    if new["spec"]["replicas"].as_i64().is_some_and(|n| n < 0) {
+        causes.push(Cause {
+            field: "spec.replicas".to_owned(),
+            reason: "FieldValueInvalid".to_owned(),
+            message: format!(
+                "Invalid value: {}: must be greater than or equal to 0",
+                new["spec"]["replicas"]
+            ),
+        });
+    }
     match (resource.group.as_str(), resource.plural.as_str()) {
         ("apps", "deployments" | "replicasets" | "daemonsets" | "statefulsets") => {
             causes.extend(selector_misses_template(new));

@@ -64,6 +64,11 @@ pub(super) fn list(
         .list(&resource.collection, target.namespace.as_deref());
     // Later pages keep the first page's revision, so that a watch from it
     // sees every change made while paging.
+    let wanted = query.resource_version.as_deref();
+    let wanted: Option<u64> = wanted.and_then(|v| v.parse().ok());
+    if let Some(wanted) = wanted.filter(|wanted| *wanted > snapshot.revision) {
+        return Err(Failure::too_new(wanted, snapshot.revision));
+    }
     let revision = from
         .as_ref()
         .map_or(snapshot.revision, |token| token.revision);

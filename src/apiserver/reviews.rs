@@ -110,9 +110,6 @@ pub(super) fn handle(
         _ => json!({"userInfo": identity.to_user_info()}),
     };
     set(&mut review, "status", status);
-    object::with_meta(&mut review, |meta| {
-        meta.insert("creationTimestamp".to_owned(), json!(object::time(now)));
-    });
     Ok(answer::json(StatusCode::CREATED, review.to_string()))
 }
 

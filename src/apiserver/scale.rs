@@ -104,7 +104,7 @@ pub(super) fn write(
             }
         }
     }
-    let written = call.update(&live, Intent::Update(value), Part::Main)?;
+    let written = call.update(&live, Intent::Update(value), Part::Scale)?;
     let object = match written.ok_or_else(|| Failure::modified(&call.resource, &name))? {
         Written::Stored(object) => object.value(),
         Written::Imagined(value) => value,

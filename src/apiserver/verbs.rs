@@ -179,13 +179,13 @@ fn write(
     match (parts.method.clone(), name) {
         (Method::POST, None) => {
             let decoded = decode::object(content_type, body)?;
-            let value = call.admit(decoded)?;
+            let value = call.admit(decoded, false)?;
             let written = call.create(Intent::Update(value))?;
             Ok(show(StatusCode::CREATED, renderer, written))
         }
         (Method::PUT, Some(name)) => {
             let decoded = decode::object(content_type, body)?;
-            let value = call.admit(decoded)?;
+            let value = call.admit(decoded, false)?;
             replace(call, &name, value, part, renderer)
         }
         (Method::PATCH, Some(name)) => {
@@ -296,7 +296,7 @@ fn admit(call: &mut Call<'_>, decoded: decode::Decoded, applies: bool) -> Result
             "invalid object type: apiVersion and kind must be set in an applied object",
         ));
     }
-    call.admit(decoded)
+    call.admit(decoded, applies)
 }
 
 #[derive(Debug)]

@@ -47,6 +47,8 @@ pub(super) enum Part {
     Status,
     /// `spec.finalizers` of a Namespace.
     Finalize,
+    /// The replicas of a workload.
+    Scale,
 }
 
 impl Part {
@@ -55,6 +57,7 @@ impl Part {
             Self::Main => "",
             Self::Status => "status",
             Self::Finalize => "finalize",
+            Self::Scale => "scale",
         }
     }
 }
@@ -78,7 +81,9 @@ impl Call<'_> {
 
     /// Brings a received object into stored form and drops what its kind
     /// does not know, as far as `fieldValidation` lets it.
-    pub(super) fn admit(&mut self, decoded: Decoded) -> Result<Value, Failure> {
+    ///
+    /// An applied object keeps its unknown fields: the merge refuses them.
+    pub(super) fn admit(&mut self, decoded: Decoded, applied: bool) -> Result<Value, Failure> {
         let Decoded {
             mut value,
             duplicates,
@@ -90,11 +95,27 @@ impl Call<'_> {
         if self.resource.custom.is_none() {
             kinds::drop_nulls(&mut value);
         }
-        if let Some(schema) = self.schema() {
-            unknown.extend(schema::prune(&schema, &mut value));
+        match self.schema() {
+            Some(_) if applied => self.refuse_unknown(&value, &unknown)?,
+            Some(schema) => unknown.extend(schema::prune(&schema, &mut value)),
+            None => {}
         }
         self.report(&unknown, &duplicates)?;
         Ok(value)
+    }
+
+    /// structured-merge-diff's words for a field outside the schema.
+    fn refuse_unknown(&self, value: &Value, unknown: &[String]) -> Result<(), Failure> {
+        let Some(path) = unknown.first() else {
+            return Ok(());
+        };
+        Err(Failure::untyped(format!(
+            "failed to create typed patch object ({}/{}; {}, Kind={}): .{path}: field not declared in schema",
+            meta_text(value, "namespace"),
+            meta_text(value, "name"),
+            self.resource.api_version(),
+            self.resource.kind
+        )))
     }
 
     fn report(&mut self, unknown: &[String], duplicates: &[String]) -> Result<(), Failure> {
@@ -113,12 +134,9 @@ impl Call<'_> {
                 let list = faults.join(", ");
                 let kind = &self.resource.kind;
                 let version = &self.resource.version;
-                return Err(Failure::bad_request(match self.resource.custom {
-                    Some(_) => format!("strict decoding error: {list}"),
-                    None => format!(
-                        "{kind} in version \"{version}\" cannot be handled as a {kind}: strict decoding error: {list}"
-                    ),
-                }));
+                return Err(Failure::bad_request(format!(
+                    "{kind} in version \"{version}\" cannot be handled as a {kind}: strict decoding error: {list}"
+                )));
             }
         }
         Ok(())
@@ -439,6 +457,9 @@ impl Call<'_> {
     fn fill(&self, schema: Option<&Schema>, new: &mut Value) {
         if let Some(schema) = schema {
             schema::apply_defaults(schema, new);
+            if self.resource.custom.is_none() {
+                kinds::drop_empty(schema, new);
+            }
         }
         kinds::defaults(&self.resource, new);
     }
@@ -458,6 +479,9 @@ impl Call<'_> {
                 message: e.message,
             }));
         }
+        if self.resource.custom.is_none() {
+            self.refuse_wrong_types(&causes)?;
+        }
         causes.extend(kinds::check(&self.resource, new, old));
         if let Some(old) = old {
             causes.extend(new_finalizers(old, new));
@@ -466,6 +490,19 @@ impl Call<'_> {
             true => Ok(()),
             false => Err(Failure::invalid(&self.resource, name, &causes)),
         }
+    }
+
+    /// Go cannot even decode a built-in object with a value of a wrong type.
+    fn refuse_wrong_types(&self, causes: &[Cause]) -> Result<(), Failure> {
+        let wrong = causes.iter().find(|c| c.reason == "FieldValueTypeInvalid");
+        let Some(cause) = wrong else {
+            return Ok(());
+        };
+        let kind = &self.resource.kind;
+        Err(Failure::bad_request(format!(
+            "{kind} in version \"{}\" cannot be handled as a {kind}: {}: {}",
+            self.resource.version, cause.field, cause.message
+        )))
     }
 }
 
@@ -481,6 +518,9 @@ fn apply_failure(error: ApplyError) -> Failure {
                 })
                 .collect();
             Failure::apply_conflict(&causes)
+        }
+        ApplyError::BadObject { message } if message.contains("typed patch object") => {
+            Failure::untyped(message)
         }
         ApplyError::BadObject { message } => Failure::bad_request(message),
     }

@@ -5,6 +5,7 @@ use base64::Engine as _;
 use serde_json::{Map, Value, json};
 
 use super::super::crd;
+use super::super::object;
 use super::super::resource::Resource;
 
 /// Fills absent fields.
@@ -15,8 +16,17 @@ pub(in super::super) fn defaults(resource: &Resource, object: &mut Value) {
     match (resource.group.as_str(), resource.plural.as_str()) {
         ("", "secrets") => secret(object),
         ("", "services") => service(object),
-        ("", "pods") => {
-            fill(object, "spec", pod_spec);
+        ("", "namespaces") => namespace_label(object),
+        ("", "pods") => fill(object, "spec", |spec| {
+            pod_spec(spec);
+            absent(spec, &[("enableServiceLinks", json!(true))]);
+        }),
+        ("discovery.k8s.io", "endpointslices") => {
+            if let Some(map) = object.as_object_mut() {
+                each(map, "ports", |port| {
+                    absent(port, &[("name", json!("")), ("protocol", json!("TCP"))]);
+                });
+            }
         }
         ("", "replicationcontrollers") => workload(object, &[("replicas", json!(1))]),
         ("apps", "deployments") => {
@@ -135,6 +145,18 @@ fn each(
             change(item);
         }
     }
+}
+
+/// Every namespace can be selected by its name.
+fn namespace_label(object: &mut Value) {
+    let name = object::meta_text(object, "name").to_owned();
+    if name.is_empty() {
+        return;
+    }
+    object::with_meta(object, |meta| {
+        let labels = meta.entry("labels").or_insert_with(|| json!({}));
+        object::set(labels, "kubernetes.io/metadata.name", json!(name));
+    });
 }
 
 /// stringData is write-only: it goes into data, encoded.

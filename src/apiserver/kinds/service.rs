@@ -56,9 +56,6 @@ pub(super) fn allocate(
     if !new["spec"].is_object() {
         return Ok(());
     }
-    if old.is_none() && !new["status"].is_object() {
-        set(new, "status", json!({"loadBalancer": {}}));
-    }
     let kind = new["spec"]["type"].as_str().unwrap_or_default().to_owned();
     if kind == "ExternalName" {
         return Ok(());
@@ -150,6 +147,8 @@ fn node_ports(spec: &mut Value, old: Option<&Value>, others: &[Value]) {
     }
 }
 
+const TYPES: [&str; 4] = ["ClusterIP", "ExternalName", "LoadBalancer", "NodePort"];
+
 /// A Service with several ports must name them.
 pub(super) fn check(new: &Value) -> Vec<Cause> {
     let list: Vec<&Value> = ports(new).collect();
@@ -160,6 +159,16 @@ pub(super) fn check(new: &Value) -> Vec<Cause> {
             field: "spec.ports".to_owned(),
             reason: "FieldValueRequired".to_owned(),
             message: "Required value".to_owned(),
+        });
+    }
+    let kind = new["spec"]["type"].as_str().unwrap_or("ClusterIP");
+    if !TYPES.contains(&kind) {
+        causes.push(Cause {
+            field: "spec.type".to_owned(),
+            reason: "FieldValueNotSupported".to_owned(),
+            message: format!(
+                "Unsupported value: \"{kind}\": supported values: \"ClusterIP\", \"ExternalName\", \"LoadBalancer\", \"NodePort\""
+            ),
         });
     }
     for (at, port) in list.iter().enumerate() {
