@@ -867,3 +867,30 @@ async fn acknowledged_writes_survive_a_kill() {
         assert_eq!(found.data.unwrap()["at"], name);
     }
 }
+
+#[tokio::test]
+async fn a_node_keeps_the_status_it_is_created_with() {
+    use k8s_openapi::api::core::v1::Node;
+    let (_server, client) = server();
+    let nodes: Api<Node> = Api::all(client);
+    let node = typed(json!({"metadata": {"name": "n"}, "status": {"capacity": {"cpu": "4"}}}));
+    let made = nodes.create(&PostParams::default(), &node).await.unwrap();
+    assert_eq!(made.status.unwrap().capacity.unwrap()["cpu"].0, "4");
+}
+
+#[tokio::test]
+async fn an_apply_with_an_unknown_field_is_refused() {
+    let (_server, client) = server();
+    let maps: Api<ConfigMap> = Api::namespaced(client, "default");
+    let patch =
+        json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "a"}, "dat": {}});
+    let applied = maps
+        .patch("a", &PatchParams::apply("x"), &Patch::Apply(patch))
+        .await;
+    let (code, _, message) = reason(applied);
+    assert_eq!(code, 500);
+    assert!(
+        message.ends_with(".dat: field not declared in schema"),
+        "{message}"
+    );
+}

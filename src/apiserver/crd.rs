@@ -2,10 +2,12 @@
 //! into served resources. Our definitions are established at once; the real
 //! server takes a moment.
 
-use std::sync::Arc;
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 use jiff::Timestamp;
 use serde_json::{Value, json};
+use sha2::{Digest, Sha256};
 
 use super::columns::CustomColumn;
 use super::failure::Cause;
@@ -172,11 +174,26 @@ pub(super) fn resources(object: &Stored) -> Vec<Arc<Resource>> {
         .collect()
 }
 
+/// Reads a schema, or takes the one that another server of this process read
+/// from the same text: a fleet of simulated members serves the same kinds.
+fn shared_schema(openapi: &Value) -> Option<Arc<Schema>> {
+    static READ: Mutex<BTreeMap<[u8; 32], Weak<Schema>>> = Mutex::new(BTreeMap::new());
+    let digest: [u8; 32] = Sha256::digest(openapi.to_string()).into();
+    let mut read = READ.lock().unwrap_or_else(PoisonError::into_inner);
+    if let Some(schema) = read.get(&digest).and_then(Weak::upgrade) {
+        return Some(schema);
+    }
+    let schema = Arc::new(Schema::from_openapi(openapi).ok()?);
+    read.retain(|_, schema| schema.strong_count() > 0);
+    read.insert(digest, Arc::downgrade(&schema));
+    Some(schema)
+}
+
 fn resource_of(crd: &Value, version: &Value, storage: &str) -> Option<Resource> {
     let group = text(crd, "/spec/group");
     let name = version["name"].as_str()?;
     let names = crd.pointer("/spec/names")?;
-    let schema = Schema::from_openapi(version.pointer("/schema/openAPIV3Schema")?).ok()?;
+    let schema = shared_schema(version.pointer("/schema/openAPIV3Schema")?)?;
     let scale = version.pointer("/subresources/scale").map(|scale| Scale {
         spec_replicas: pointer(text(scale, "/specReplicasPath")),
         status_replicas: pointer(text(scale, "/statusReplicasPath")),
@@ -205,7 +222,7 @@ fn resource_of(crd: &Value, version: &Value, storage: &str) -> Option<Resource> 
         scale,
         generation: true,
         custom: Some(Custom {
-            schema: Arc::new(schema),
+            schema,
             definition: format!(
                 "{}/{}",
                 text(crd, "/metadata/uid"),
@@ -264,4 +281,18 @@ pub(super) fn immutable_changes(old: &Value, new: &Value) -> Vec<Cause> {
             ),
         })
         .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn servers_of_one_process_share_equal_schemas() {
+        let one = json!({"type": "object", "properties": {"a": {"type": "string"}}});
+        let other = json!({"type": "object", "properties": {"b": {"type": "string"}}});
+        let first = shared_schema(&one).unwrap();
+        assert!(Arc::ptr_eq(&first, &shared_schema(&one).unwrap()));
+        assert!(!Arc::ptr_eq(&first, &shared_schema(&other).unwrap()));
+    }
 }

@@ -2,20 +2,22 @@
 //! field ownership, validation, generation, and the comparison that keeps a
 //! write without effect from becoming an event.
 
+mod admit;
+mod settle;
+
 use std::sync::Arc;
 
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
 use super::Inner;
-use super::decode::Decoded;
 use super::failure::{Cause, Failure};
-use super::managed_fields::{self, ApplyError, ApplyRequest, UpdateRequest};
+use super::managed_fields;
 use super::object::{self, is_deleting, meta_text, set, set_meta, unset, with_meta};
-use super::query::{FieldValidation, Query};
+use super::query::Query;
 use super::resource::Resource;
 use super::route::Target;
-use super::schema::{self, Schema};
+use super::schema::Schema;
 use super::store::{Expect, Key, Stored, WriteError};
 use super::{collect, crd, kinds};
 
@@ -79,129 +81,14 @@ impl Call<'_> {
         self.resource.schema()
     }
 
-    /// Brings a received object into stored form and drops what its kind
-    /// does not know, as far as `fieldValidation` lets it.
-    ///
-    /// An applied object keeps its unknown fields: the merge refuses them.
-    pub(super) fn admit(&mut self, decoded: Decoded, applied: bool) -> Result<Value, Failure> {
-        let Decoded {
-            mut value,
-            duplicates,
-        } = decoded;
-        self.check_type(&mut value)?;
-        let mut unknown = object::normalise_meta(&mut value)?;
-        self.check_place(&mut value)?;
-        object::to_stored(&self.resource, &mut value);
-        if self.resource.custom.is_none() {
-            kinds::drop_nulls(&mut value);
-        }
-        match self.schema() {
-            Some(_) if applied => self.refuse_unknown(&value, &unknown)?,
-            Some(schema) => unknown.extend(schema::prune(&schema, &mut value)),
-            None => {}
-        }
-        self.report(&unknown, &duplicates)?;
-        Ok(value)
-    }
-
-    /// structured-merge-diff's words for a field outside the schema.
-    fn refuse_unknown(&self, value: &Value, unknown: &[String]) -> Result<(), Failure> {
-        let Some(path) = unknown.first() else {
-            return Ok(());
-        };
-        Err(Failure::untyped(format!(
-            "failed to create typed patch object ({}/{}; {}, Kind={}): .{path}: field not declared in schema",
-            meta_text(value, "namespace"),
-            meta_text(value, "name"),
-            self.resource.api_version(),
-            self.resource.kind
-        )))
-    }
-
-    fn report(&mut self, unknown: &[String], duplicates: &[String]) -> Result<(), Failure> {
-        let unknown = unknown
-            .iter()
-            .map(|path| format!("unknown field \"{path}\""));
-        let twice = duplicates
-            .iter()
-            .map(|path| format!("duplicate field \"{path}\""));
-        let faults: Vec<String> = unknown.chain(twice).collect();
-        match self.query.field_validation {
-            FieldValidation::Ignore => {}
-            FieldValidation::Warn => self.warnings.extend(faults),
-            FieldValidation::Strict if faults.is_empty() => {}
-            FieldValidation::Strict => {
-                let list = faults.join(", ");
-                let kind = &self.resource.kind;
-                let version = &self.resource.version;
-                return Err(Failure::bad_request(format!(
-                    "{kind} in version \"{version}\" cannot be handled as a {kind}: strict decoding error: {list}"
-                )));
-            }
-        }
-        Ok(())
-    }
-
-    fn check_type(&self, value: &mut Value) -> Result<(), Failure> {
-        if !value.is_object() {
-            return Err(Failure::bad_request(
-                "couldn't get version/kind; the body is not an object",
-            ));
-        }
-        let expected = [
-            ("apiVersion", self.resource.api_version()),
-            ("kind", self.resource.kind.clone()),
-        ];
-        for (field, wanted) in expected {
-            match value[field].as_str() {
-                None | Some("") => set(value, field, json!(wanted)),
-                Some(given) if given == wanted => {}
-                Some(given) => {
-                    let what = match field {
-                        "kind" => "kind",
-                        _ => "API version",
-                    };
-                    return Err(Failure::bad_request(format!(
-                        "the {what} in the data ({given}) does not match the expected {what} ({wanted})"
-                    )));
-                }
-            }
-        }
-        Ok(())
-    }
-
-    /// Name and namespace of the object must be those of the path.
-    fn check_place(&self, value: &mut Value) -> Result<(), Failure> {
-        if self.resource.namespaced {
-            let wanted = self.target.namespace();
-            match meta_text(value, "namespace") {
-                "" => set_meta(value, "namespace", json!(wanted)),
-                given if given == wanted => {}
-                given => {
-                    return Err(Failure::bad_request(format!(
-                        "the namespace of the provided object does not match the namespace sent on the request ({given} and {wanted})"
-                    )));
-                }
-            }
-        } else {
-            with_meta(value, |meta| meta.remove("namespace"));
-        }
-        let given = meta_text(value, "name").to_owned();
-        match self.target.name.as_deref() {
-            Some(wanted) if given.is_empty() => set_meta(value, "name", json!(wanted)),
-            Some(wanted) if given != wanted => {
-                return Err(Failure::bad_request(format!(
-                    "the name of the object ({given}) does not match the name on the URL ({wanted})"
-                )));
-            }
-            _ => {}
-        }
-        Ok(())
-    }
-
     /// Creates an object.
     pub(super) fn create(&mut self, intent: Intent) -> Result<Written, Failure> {
         let schema = self.schema();
+        let (Intent::Update(sent) | Intent::Apply(sent)) = &intent;
+        let node_status = self
+            .resource
+            .is("", "nodes")
+            .then(|| sent["status"].clone());
         let mut new = self.owned(intent, None, Part::Main)?;
         // The path of an apply names the object; a POST may leave it to us.
         if meta_text(&new, "name").is_empty() {
@@ -247,9 +134,11 @@ impl Call<'_> {
                 meta.insert("generation".to_owned(), json!(1));
             }
         });
-        let keeps_status = !self.resource.status || self.resource.is("", "nodes");
-        if !keeps_status {
-            unset(&mut new, "status");
+        match node_status {
+            // Kubelets create their Node with its status.
+            Some(status) if !status.is_null() => set(&mut new, "status", status),
+            None if !self.resource.status => {}
+            _ => unset(&mut new, "status"),
         }
         kinds::prepare(self.inner, &self.resource, &mut new, None, self.now)?;
         self.validate(schema.as_deref(), &new, None, &name)?;
@@ -368,162 +257,6 @@ impl Call<'_> {
         }
         Ok(())
     }
-
-    /// Puts back what a write to `part` may not change.
-    fn keep(&self, mut new: Value, old: &Value, part: Part) -> Value {
-        if part == Part::Status {
-            let mut kept = old.clone();
-            match new.get_mut("status").map(Value::take) {
-                Some(Value::Null) | None => unset(&mut kept, "status"),
-                Some(status) => set(&mut kept, "status", status),
-            }
-            let managed = new["metadata"]["managedFields"].take();
-            if !managed.is_null() {
-                set_meta(&mut kept, "managedFields", managed);
-            }
-            return kept;
-        }
-        with_meta(&mut new, |meta| {
-            for field in [
-                "uid",
-                "creationTimestamp",
-                "generation",
-                "deletionTimestamp",
-                "deletionGracePeriodSeconds",
-                "resourceVersion",
-                "generateName",
-            ] {
-                match &old["metadata"][field] {
-                    Value::Null => meta.remove(field),
-                    value => meta.insert(field.to_owned(), value.clone()),
-                };
-            }
-        });
-        if self.resource.status {
-            match &old["status"] {
-                Value::Null => unset(&mut new, "status"),
-                status => set(&mut new, "status", status.clone()),
-            }
-        }
-        if part == Part::Main && self.resource.is("", "namespaces") {
-            // Only /finalize may change these.
-            let finalizers = old["spec"]["finalizers"].clone();
-            set(&mut new, "spec", json!({"finalizers": finalizers}));
-        }
-        new
-    }
-
-    /// Fills defaults and settles who owns which field.
-    fn owned(&mut self, intent: Intent, old: Option<&Value>, part: Part) -> Result<Value, Failure> {
-        let schema = self.schema();
-        let api_version = self.resource.api_version();
-        match intent {
-            Intent::Update(mut new) => {
-                self.fill(schema.as_deref(), &mut new);
-                Ok(managed_fields::update(UpdateRequest {
-                    schema: schema.as_deref(),
-                    live: old,
-                    new,
-                    manager: &self.manager,
-                    api_version: &api_version,
-                    subresource: part.name(),
-                    status_subresource: self.resource.status,
-                    now: self.now,
-                }))
-            }
-            Intent::Apply(applied) => {
-                let merged = managed_fields::apply(&ApplyRequest {
-                    schema: schema.as_deref(),
-                    live: old,
-                    applied: &applied,
-                    manager: &self.manager,
-                    api_version: &api_version,
-                    subresource: part.name(),
-                    status_subresource: self.resource.status,
-                    force: self.query.force,
-                    now: self.now,
-                });
-                let mut merged = merged.map_err(apply_failure)?;
-                if let Some(schema) = &schema {
-                    let unknown = schema::prune(schema, &mut merged);
-                    self.report(&unknown, &[])?;
-                }
-                self.fill(schema.as_deref(), &mut merged);
-                Ok(merged)
-            }
-        }
-    }
-
-    fn fill(&self, schema: Option<&Schema>, new: &mut Value) {
-        if let Some(schema) = schema {
-            schema::apply_defaults(schema, new);
-            if self.resource.custom.is_none() {
-                kinds::drop_empty(schema, new);
-            }
-        }
-        kinds::defaults(&self.resource, new);
-    }
-
-    fn validate(
-        &self,
-        schema: Option<&Schema>,
-        new: &Value,
-        old: Option<&Value>,
-        name: &str,
-    ) -> Result<(), Failure> {
-        let mut causes = object::check_meta(&self.resource, new);
-        if let Some(schema) = schema {
-            causes.extend(schema::validate(schema, new).into_iter().map(|e| Cause {
-                field: e.path,
-                reason: e.reason.as_str().to_owned(),
-                message: e.message,
-            }));
-        }
-        if self.resource.custom.is_none() {
-            self.refuse_wrong_types(&causes)?;
-        }
-        causes.extend(kinds::check(&self.resource, new, old));
-        if let Some(old) = old {
-            causes.extend(new_finalizers(old, new));
-        }
-        match causes.is_empty() {
-            true => Ok(()),
-            false => Err(Failure::invalid(&self.resource, name, &causes)),
-        }
-    }
-
-    /// Go cannot even decode a built-in object with a value of a wrong type.
-    fn refuse_wrong_types(&self, causes: &[Cause]) -> Result<(), Failure> {
-        let wrong = causes.iter().find(|c| c.reason == "FieldValueTypeInvalid");
-        let Some(cause) = wrong else {
-            return Ok(());
-        };
-        let kind = &self.resource.kind;
-        Err(Failure::bad_request(format!(
-            "{kind} in version \"{}\" cannot be handled as a {kind}: {}: {}",
-            self.resource.version, cause.field, cause.message
-        )))
-    }
-}
-
-fn apply_failure(error: ApplyError) -> Failure {
-    match error {
-        ApplyError::Conflicts(conflicts) => {
-            let causes: Vec<Cause> = conflicts
-                .into_iter()
-                .map(|c| Cause {
-                    field: c.field,
-                    reason: "FieldManagerConflict".to_owned(),
-                    message: c.message,
-                })
-                .collect();
-            Failure::apply_conflict(&causes)
-        }
-        ApplyError::BadObject { message } if message.contains("typed patch object") => {
-            Failure::untyped(message)
-        }
-        ApplyError::BadObject { message } => Failure::bad_request(message),
-    }
 }
 
 /// Everything but `metadata` and `status` counts as spec.
@@ -536,23 +269,4 @@ fn spec_differs(old: &Value, new: &Value) -> bool {
     fields
         .into_iter()
         .any(|field| old.get(field) != new.get(field))
-}
-
-/// An object that is going away takes no new finalizers.
-fn new_finalizers(old: &Value, new: &Value) -> Option<Cause> {
-    if !is_deleting(old) {
-        return None;
-    }
-    let before = object::finalizers(old);
-    let added: Vec<&str> = object::finalizers(new)
-        .into_iter()
-        .filter(|f| !before.contains(f))
-        .collect();
-    (!added.is_empty()).then(|| Cause {
-        field: "metadata.finalizers".to_owned(),
-        reason: "FieldValueForbidden".to_owned(),
-        message: format!(
-            "Forbidden: no new finalizers can be added if the object is being deleted, found new finalizers {added:?}"
-        ),
-    })
 }
