@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 
 use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, LabelSelector, Time};
+use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 use kube::CustomResource;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -213,10 +214,9 @@ pub struct PlacementSpec {
     /// ORed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub predicates: Option<Vec<ClusterPredicate>>,
-    /// Scores; not built yet.
+    /// How clusters are ranked; absent: Balance and Steady.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(schema_with = "any")]
-    pub prioritizer_policy: Option<Value>,
+    pub prioritizer_policy: Option<PrioritizerPolicy>,
     /// Spread; upstream ignores it too.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "any")]
@@ -224,13 +224,107 @@ pub struct PlacementSpec {
     /// Tolerated taints.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tolerations: Option<Vec<Toleration>>,
-    /// Decision groups; not built yet.
+    /// How decisions are grouped; absent: one group.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(schema_with = "any")]
-    pub decision_strategy: Option<Value>,
+    pub decision_strategy: Option<DecisionStrategy>,
     /// Not implemented upstream.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sort_by: Option<String>,
+}
+
+/// How clusters are ranked.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct PrioritizerPolicy {
+    /// `Additive` (default): on top of Balance and Steady. `Exact`: nothing else.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mode: Option<String>,
+    /// Weights.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub configurations: Option<Vec<PrioritizerConfig>>,
+}
+
+/// A score and its weight.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct PrioritizerConfig {
+    /// What is scored.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub score_coordinate: Option<ScoreCoordinate>,
+    /// From -10 to 10; absent: 1.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub weight: Option<i32>,
+}
+
+/// Where a score comes from.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct ScoreCoordinate {
+    /// `BuiltIn` (default) or `AddOn`.
+    #[serde(default, rename = "type", skip_serializing_if = "Option::is_none")]
+    pub type_: Option<String>,
+    /// `Balance`, `Steady`, `ResourceAllocatableCPU` or `ResourceAllocatableMemory`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub built_in: Option<String>,
+    /// A score of an AddOnPlacementScore.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub add_on: Option<AddOnScore>,
+}
+
+/// A score of an AddOnPlacementScore.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct AddOnScore {
+    /// Name of the AddOnPlacementScore in each cluster's namespace.
+    #[serde(default)]
+    pub resource_name: String,
+    /// Name of the score in it.
+    #[serde(default)]
+    pub score_name: String,
+}
+
+/// How decisions are grouped.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct DecisionStrategy {
+    /// By selector and size.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub group_strategy: Option<GroupStrategy>,
+}
+
+/// Groups by selector and size.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct GroupStrategy {
+    /// Named groups, in order.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub decision_groups: Option<Vec<DecisionGroup>>,
+    /// Size of a group in clusters or percent; absent: all in one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub clusters_per_decision_group: Option<IntOrString>,
+}
+
+/// A named group.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct DecisionGroup {
+    /// Name.
+    #[serde(default)]
+    pub group_name: String,
+    /// Its clusters, among the chosen ones.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub group_cluster_selector: Option<GroupClusterSelector>,
+}
+
+/// Clusters of a group. There is no CEL here.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct GroupClusterSelector {
+    /// By labels.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub label_selector: Option<LabelSelector>,
+    /// By claims.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub claim_selector: Option<ClaimSelector>,
 }
 
 /// One predicate.
@@ -354,6 +448,47 @@ pub struct ClusterDecision {
     /// Always empty upstream.
     #[serde(default)]
     pub reason: String,
+}
+
+/// Scores of a cluster, in the cluster's namespace on the hub, for Placements
+/// to rank by.
+#[derive(CustomResource, Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[kube(
+    group = "cluster.open-cluster-management.io",
+    version = "v1alpha1",
+    kind = "AddOnPlacementScore",
+    namespaced,
+    no_spec,
+    status = "AddOnPlacementScoreStatus",
+    derive = "Default",
+    derive = "PartialEq"
+)]
+pub struct AddOnPlacementScoreSpec {}
+
+/// Status of an AddOnPlacementScore.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct AddOnPlacementScoreStatus {
+    /// Conditions.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub conditions: Option<Vec<Condition>>,
+    /// Scores.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub scores: Option<Vec<ScoreItem>>,
+    /// After which the scores count as 0.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub valid_until: Option<Time>,
+}
+
+/// A score.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct ScoreItem {
+    /// Name.
+    #[serde(default)]
+    pub name: String,
+    /// From -100 to 100.
+    #[serde(default)]
+    pub value: i32,
 }
 
 /// A claim on a member.

@@ -19,12 +19,14 @@
 
 pub mod condition;
 pub mod facts;
+mod group;
 mod inline;
 mod objects;
 mod reason;
 mod rule;
 mod schedule;
 mod scheduler;
+mod score;
 pub mod selector;
 pub mod sets;
 mod taint;
@@ -35,4 +37,5 @@ pub use objects::{DecisionOwner, decision_objects, placement_status, rule_status
 pub use reason::{Because, Miss, Reason, Verdict};
 pub use rule::placement_rule;
 pub use schedule::{Decision, Group, HoldReason, Outcome, Schedule};
-pub use scheduler::{PlacementInputs, placement};
+pub use scheduler::{PlacementInputs, placement, placement_scored};
+pub use score::ScoreSources;

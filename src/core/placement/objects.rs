@@ -8,7 +8,7 @@ use kube::Resource;
 
 use super::condition;
 use super::reason::Reason;
-use super::schedule::{Decision, Group, HoldReason, Schedule};
+use super::schedule::{Decision, Group, HoldReason, Outcome, Schedule};
 use crate::api::apps::{PlacementRule, PlacementRuleDecision, PlacementRuleStatus};
 use crate::api::cluster::{
     ClusterDecision, DecisionGroupStatus, Placement, PlacementDecision, PlacementDecisionSpec,
@@ -135,7 +135,7 @@ fn object(
 /// Status of a PlacementRule; `None` where it must be left as it is.
 #[must_use]
 pub fn rule_status(schedule: &Schedule) -> Option<PlacementRuleStatus> {
-    if schedule.hold.is_some() {
+    if schedule.hold.is_some() || matches!(schedule.outcome, Outcome::External { .. }) {
         return None;
     }
     let decisions = schedule
@@ -164,7 +164,7 @@ pub fn placement_status(
 ) -> Option<PlacementStatus> {
     let mut status = old.cloned().unwrap_or_default();
     match &schedule.hold {
-        Some(HoldReason::Frozen | HoldReason::Deleting | HoldReason::NotOurs { .. }) => {
+        Some(HoldReason::Frozen | HoldReason::Deleting) => {
             return None;
         }
         Some(_) => {}

@@ -155,6 +155,13 @@ pub enum Reason {
         /// It was chosen before.
         chosen: bool,
     },
+    /// Another scheduler decides.
+    External {
+        /// Its name.
+        scheduler: String,
+        /// It chose the cluster.
+        chosen: bool,
+    },
     /// It is being deleted.
     Deleting,
     /// It is not in the list of clusters.
@@ -218,6 +225,10 @@ impl fmt::Display for Reason {
             }
             Self::Held { hold, chosen: true } => write!(f, "kept from before: {hold}"),
             Self::Held { hold, chosen: false } => write!(f, "not looked at: {hold}"),
+            Self::External { scheduler, chosen } => {
+                let verb = if *chosen { "chose it" } else { "did not choose it" };
+                write!(f, "scheduler `{scheduler}` {verb}")
+            }
             Self::Deleting => f.write_str("it is being deleted"),
             Self::NotNamed => f.write_str("it is not named in the list of clusters"),
             Self::NoSet => f.write_str("no cluster set can be used: none is bound to the namespace, or none that is asked for"),

@@ -37,9 +37,7 @@ pub fn placement_rule(
     let spec = &rule.spec;
     let scheduler = spec.scheduler_name.as_deref().unwrap_or_default();
     if !OUR_SCHEDULERS.contains(&scheduler) {
-        return hold(HoldReason::NotOurs {
-            scheduler: scheduler.to_owned(),
-        });
+        return external(rule, scheduler, clusters);
     }
     if rule.metadata.deletion_timestamp.is_some() {
         return hold(HoldReason::Deleting);
@@ -91,6 +89,38 @@ pub fn placement_rule(
         Outcome::NoMatch
     } else {
         Outcome::Satisfied { chosen }
+    };
+    Schedule::evaluated(outcome, reasons)
+}
+
+/// Passes on what another scheduler (Ramen, for example) wrote to the status.
+fn external(rule: &PlacementRule, scheduler: &str, clusters: &[ClusterFacts]) -> Schedule {
+    let decisions = rule
+        .status
+        .as_ref()
+        .and_then(|status| status.decisions.as_deref());
+    let decided: BTreeSet<ClusterName> = decisions
+        .unwrap_or_default()
+        .iter()
+        .map(|decision| ClusterName::from(decision.cluster_name.as_str()))
+        .collect();
+    let known = clusters.iter().map(|cluster| cluster.name.clone());
+    let reasons = known
+        .chain(decided.iter().cloned())
+        .map(|cluster| {
+            let chosen = decided.contains(&cluster);
+            (
+                cluster,
+                Reason::External {
+                    scheduler: scheduler.to_owned(),
+                    chosen,
+                },
+            )
+        })
+        .collect();
+    let outcome = Outcome::External {
+        scheduler: scheduler.to_owned(),
+        chosen: decided.len(),
     };
     Schedule::evaluated(outcome, reasons)
 }
@@ -435,7 +465,6 @@ mod tests {
             ),
             (json!({"clusterReplicas": -1}), "cannot be negative"),
             (json!({"resourceHint": {"type": "gpu"}}), "\"gpu\""),
-            (json!({"schedulerName": "ramen"}), "`ramen` decides"),
         ] {
             let schedule = placement_rule(&rule(spec), &fleet(), &current(&["gcp-1", "gone"]));
             assert_eq!(names(&schedule), ["gcp-1", "gone"]);
@@ -443,6 +472,29 @@ mod tests {
             assert!(hold.contains(word), "{hold}");
             assert!(reason(&schedule, "old").starts_with("not looked at: "));
         }
+    }
+
+    #[test]
+    fn decisions_of_another_scheduler_are_passed_on() {
+        let mut rule = rule(json!({"schedulerName": "ramen"}));
+        let status = json!({"decisions": [{"clusterName": "gcp-1", "clusterNamespace": "gcp-1"}]});
+        rule.status = serde_json::from_value(status).unwrap();
+        let schedule = placement_rule(&rule, &fleet(), &current(&["old"]));
+        assert_eq!(names(&schedule), ["gcp-1"]);
+        assert_eq!(
+            schedule.hold, None,
+            "the decisions are written to PlacementDecisions"
+        );
+        assert_eq!(
+            crate::core::placement::rule_status(&schedule),
+            None,
+            "the status is not ours"
+        );
+        assert_eq!(reason(&schedule, "gcp-1"), "scheduler `ramen` chose it");
+        assert_eq!(
+            reason(&schedule, "old"),
+            "scheduler `ramen` did not choose it"
+        );
     }
 
     #[test]

@@ -40,13 +40,14 @@ pub struct Schedule {
     /// What it came to.
     pub outcome: Outcome,
     /// Why the old decisions are kept, when they are. Then nothing may be
-    /// written to the decisions, except where [`HoldReason::NotOurs`] says
-    /// that someone else wrote the status that they are copied from.
+    /// written to the decisions.
     pub hold: Option<HoldReason>,
     /// When the passing of time alone may change the result.
     pub recheck_after: Option<Timestamp>,
-    /// Groups of decisions; at least one, unless held.
+    /// Groups of decisions; at least one.
     pub groups: Vec<Group>,
+    /// AddOnPlacementScores as `CLUSTER/NAME` that expired and count as 0.
+    pub expired_scores: BTreeSet<String>,
 }
 
 impl Schedule {
@@ -143,6 +144,7 @@ impl Schedule {
                 name: String::new(),
                 clusters,
             }],
+            expired_scores: BTreeSet::new(),
         }
     }
 }
@@ -154,7 +156,9 @@ fn verdicts(reasons: BTreeMap<ClusterName, Reason>) -> Vec<Verdict> {
             cluster,
             chosen: matches!(
                 reason,
-                Reason::Chosen { .. } | Reason::Held { chosen: true, .. }
+                Reason::Chosen { .. }
+                    | Reason::Held { chosen: true, .. }
+                    | Reason::External { chosen: true, .. }
             ),
             reason,
         })
@@ -174,11 +178,6 @@ pub enum HoldReason {
     Unsupported {
         /// Paths of the fields.
         fields: Vec<String>,
-    },
-    /// Another scheduler writes the decisions.
-    NotOurs {
-        /// Its name.
-        scheduler: String,
     },
     /// The annotation that disables scheduling is set.
     Frozen,
@@ -203,9 +202,6 @@ impl fmt::Display for HoldReason {
                     "the placement uses `{}`, not supported yet",
                     fields.join("`, `")
                 )
-            }
-            Self::NotOurs { scheduler } => {
-                write!(f, "scheduler `{scheduler}` decides, not this hub")
             }
             Self::Frozen => f.write_str("an annotation disables scheduling"),
             Self::Deleting => f.write_str("the placement is being deleted"),
@@ -244,6 +240,13 @@ pub enum Outcome {
         /// How many are missing.
         missing: usize,
     },
+    /// Another scheduler decides: its decisions are passed on (PlacementRule only).
+    External {
+        /// Its name.
+        scheduler: String,
+        /// How many clusters it chose.
+        chosen: usize,
+    },
     /// Nothing could be decided; see [`Schedule::hold`].
     Held {
         /// Why.
@@ -257,7 +260,7 @@ impl Outcome {
     /// Whether everything that was asked for was found.
     #[must_use]
     pub fn is_satisfied(&self) -> bool {
-        matches!(self, Self::Satisfied { .. })
+        matches!(self, Self::Satisfied { .. } | Self::External { .. })
     }
 
     /// Status, reason and message of `PlacementSatisfied`.
@@ -265,7 +268,7 @@ impl Outcome {
     pub fn satisfied(&self) -> (&'static str, &'static str, String) {
         let list = |sets: &[String]| sets.join(",");
         match self {
-            Self::Satisfied { .. } => (
+            Self::Satisfied { .. } | Self::External { .. } => (
                 "True",
                 "AllDecisionsScheduled",
                 "All cluster decisions scheduled".to_owned(),
@@ -337,6 +340,12 @@ impl fmt::Display for Outcome {
             Self::Satisfied { chosen } => write!(f, "{chosen} clusters chosen"),
             Self::Short { chosen, missing } => {
                 write!(f, "{chosen} chosen, {missing} more wanted than fit")
+            }
+            Self::External { scheduler, chosen } => {
+                write!(
+                    f,
+                    "{chosen} chosen by scheduler `{scheduler}`, not by this hub"
+                )
             }
             Self::Held { hold, .. } => write!(f, "{hold}; the decisions of before are kept"),
             other => f.write_str(&other.satisfied().2),

@@ -1,14 +1,17 @@
 //! Placement (ocm-placement §3): sets and bindings, predicates, taints, number.
 
+use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use jiff::Timestamp;
 
 use super::facts::ClusterFacts;
+use super::group::Grouping;
 use super::reason::{Because, Miss, Reason};
 use super::rule::miss;
 use super::schedule::{HoldReason, Outcome, Schedule};
+use super::score::{self, Field, Prioritizer, ScoreSources};
 use super::selector::Selector;
 use super::sets::{SetError, SetFilter, is_bound};
 use super::taint::{self, Tolerance};
@@ -32,15 +35,31 @@ pub struct PlacementInputs<'a> {
     pub now: Timestamp,
 }
 
+/// [`placement_scored`] without sources of scores: enough for Placements that
+/// do not rank by AddOnPlacementScores, where no other Placement competes.
+#[must_use]
+pub fn placement(placement: &Placement, inputs: &PlacementInputs<'_>) -> Schedule {
+    let sources = ScoreSources {
+        elsewhere: &BTreeMap::new(),
+        addon: &[],
+    };
+    placement_scored(placement, inputs, &sources)
+}
+
 /// Chooses the clusters of a Placement.
 ///
 /// Hard constraints, in order: in a set that is bound to the namespace (and
 /// asked for), not being deleted, one of the predicates fits, every taint is
 /// tolerated. Neither acceptance nor availability is looked at: the taints say
-/// so, as upstream. A spec that cannot be evaluated, or that uses what is not
-/// built, changes nothing.
+/// so, as upstream. Then the best totals of the prioritizers, ties by name,
+/// up to `numberOfClusters`. A spec that cannot be evaluated, or that uses what
+/// is not built, changes nothing.
 #[must_use]
-pub fn placement(placement: &Placement, inputs: &PlacementInputs<'_>) -> Schedule {
+pub fn placement_scored(
+    placement: &Placement,
+    inputs: &PlacementInputs<'_>,
+    sources: &ScoreSources<'_>,
+) -> Schedule {
     let hold = |hold: HoldReason, plugin: &'static str| {
         let outcome = Outcome::Held {
             hold: hold.clone(),
@@ -79,7 +98,7 @@ pub fn placement(placement: &Placement, inputs: &PlacementInputs<'_>) -> Schedul
             );
         }
     };
-    evaluate(&plan, &sets, inputs)
+    evaluate(&plan, &sets, inputs, sources)
 }
 
 /// Fields that change the result and are not built. Never ignored in silence.
@@ -94,19 +113,12 @@ fn unsupported(spec: &PlacementSpec) -> Vec<String> {
     if spec.predicates.iter().flatten().any(cel) {
         fields.push("spec.predicates[].requiredClusterSelector.celSelector".to_owned());
     }
-    let filled = |value: &Option<serde_json::Value>| match value {
-        None | Some(serde_json::Value::Null) => false,
-        Some(serde_json::Value::Object(object)) => !object.is_empty(),
-        Some(_) => true,
-    };
-    for (name, value) in [
-        ("spec.prioritizerPolicy", &spec.prioritizer_policy),
-        ("spec.spreadPolicy", &spec.spread_policy),
-        ("spec.decisionStrategy", &spec.decision_strategy),
-    ] {
-        if filled(value) {
-            fields.push(name.to_owned());
-        }
+    let spread = spec
+        .spread_policy
+        .as_ref()
+        .and_then(|policy| policy.get("spreadConstraints")?.as_array());
+    if spread.is_some_and(|constraints| !constraints.is_empty()) {
+        fields.push("spec.spreadPolicy".to_owned());
     }
     if spec
         .sort_by
@@ -123,6 +135,8 @@ struct Plan<'a> {
     spec: &'a PlacementSpec,
     limit: Option<usize>,
     predicates: Vec<Predicate>,
+    prioritizers: Vec<Prioritizer>,
+    grouping: Grouping,
 }
 
 struct Predicate {
@@ -154,10 +168,17 @@ impl<'a> Plan<'a> {
             .map_err(|message| ("Predicate", message))?;
         taint::validate(spec.tolerations.as_deref().unwrap_or_default())
             .map_err(|message| ("TaintToleration", message))?;
+        let prioritizers = score::prioritizers(spec.prioritizer_policy.as_ref())
+            .map_err(|message| ("", message))?;
+        let strategy = spec.decision_strategy.as_ref();
+        let grouping = Grouping::new(strategy.and_then(|s| s.group_strategy.as_ref()))
+            .map_err(|message| ("", message))?;
         Ok(Self {
             spec,
             limit,
             predicates,
+            prioritizers,
+            grouping,
         })
     }
 }
@@ -247,7 +268,12 @@ struct Fitting<'a> {
     until: Option<Timestamp>,
 }
 
-fn evaluate(plan: &Plan<'_>, sets: &[SetFilter], inputs: &PlacementInputs<'_>) -> Schedule {
+fn evaluate(
+    plan: &Plan<'_>,
+    sets: &[SetFilter],
+    inputs: &PlacementInputs<'_>,
+    sources: &ScoreSources<'_>,
+) -> Schedule {
     let current: BTreeSet<&ClusterName> = inputs.current.iter().collect();
     let causes = Causes::new(plan, sets);
     let mut reasons = BTreeMap::new();
@@ -265,17 +291,36 @@ fn evaluate(plan: &Plan<'_>, sets: &[SetFilter], inputs: &PlacementInputs<'_>) -
             }
         }
     }
-    // Those of before first, then by name.
-    fitting.sort_by(|a, b| (!a.kept, &a.cluster.name).cmp(&(!b.kept, &b.cluster.name)));
+    let passed: Vec<&ClusterFacts> = fitting.iter().map(|fits| fits.cluster).collect();
+    let field = Field {
+        clusters: &passed,
+        current: &current,
+        sources,
+        now: inputs.now,
+    };
+    let totals = score::totals(&plan.prioritizers, &field);
+    let total = |cluster: &ClusterName| totals.scores.get(cluster).copied().unwrap_or_default();
+    fitting.sort_by_key(|fits| (Reverse(total(&fits.cluster.name)), &fits.cluster.name));
     let limit = plan.limit.unwrap_or(fitting.len());
-    let recheck_after = fitting
+    let tolerated = fitting
         .iter()
         .take(limit)
         .filter_map(|fits| fits.until)
         .min();
-    let chosen = fitting.len().min(limit);
+    let mut chosen: Vec<_> = fitting
+        .iter()
+        .take(limit)
+        .map(|fits| fits.cluster)
+        .collect();
+    chosen.sort_by(|a, b| a.name.cmp(&b.name));
+    let groups = plan.grouping.split(&chosen);
+    let chosen = chosen.len();
     for (place, fits) in fitting.into_iter().enumerate() {
-        reasons.insert(fits.cluster.name.clone(), verdict(fits, place, limit));
+        let score = plan.limit.map(|_| total(&fits.cluster.name));
+        reasons.insert(
+            fits.cluster.name.clone(),
+            verdict(fits, place, limit, score),
+        );
     }
     let outcome = if candidates == 0 {
         let sets = sets.iter().map(|set| set.name.clone()).collect();
@@ -291,23 +336,25 @@ fn evaluate(plan: &Plan<'_>, sets: &[SetFilter], inputs: &PlacementInputs<'_>) -
         Outcome::Satisfied { chosen }
     };
     Schedule {
-        recheck_after,
+        recheck_after: [tolerated, totals.expires].into_iter().flatten().min(),
+        groups,
+        expired_scores: totals.expired,
         ..Schedule::evaluated(outcome, reasons)
     }
 }
 
-fn verdict(fits: Fitting<'_>, place: usize, limit: usize) -> Reason {
+fn verdict(fits: Fitting<'_>, place: usize, limit: usize, score: Option<i64>) -> Reason {
     if place >= limit {
         return Reason::BeyondLimit {
             field: "numberOfClusters",
             limit,
-            score: None,
+            score,
         };
     }
     Reason::Chosen {
         because: fits.because,
         kept: fits.kept,
-        score: None,
+        score,
         tolerated_until: fits.until,
     }
 }
@@ -412,5 +459,7 @@ fn error_text(error: &SetError) -> String {
     }
 }
 
+#[cfg(test)]
+pub(super) mod testing;
 #[cfg(test)]
 mod tests;

@@ -3,57 +3,9 @@
 use jiff::SignedDuration;
 use serde_json::{Value, json};
 
+use super::testing::{facts, fixture, names, now, strings};
 use super::*;
 use crate::core::placement::{DecisionOwner, decision_objects, placement_status};
-
-fn now() -> Timestamp {
-    Timestamp::from_second(1_700_000_000).unwrap()
-}
-
-fn fixture(section: &str) -> Vec<Value> {
-    let text = include_str!("../../../../tests/fixtures/placement/ocm.json");
-    let all: Value = serde_json::from_str(text).unwrap();
-    let cases = all[section].as_array().unwrap().clone();
-    assert!(!cases.is_empty());
-    cases
-}
-
-fn strings(value: &Value) -> Vec<String> {
-    serde_json::from_value(value.clone()).unwrap()
-}
-
-fn names(value: &Value) -> Vec<ClusterName> {
-    strings(value).into_iter().map(ClusterName::from).collect()
-}
-
-/// A cluster of a vector, in the set `s`.
-fn facts(cluster: &Value) -> ClusterFacts {
-    let map = |field: &str| -> BTreeMap<String, String> {
-        serde_json::from_value(cluster.get(field).cloned().unwrap_or(json!({}))).unwrap()
-    };
-    let quantities = |field: &str| {
-        let read = |(name, text): (String, String)| {
-            (
-                name,
-                crate::core::placement::facts::quantity(&text).unwrap(),
-            )
-        };
-        map(field).into_iter().map(read).collect()
-    };
-    let mut facts = ClusterFacts::named(cluster["name"].as_str().unwrap());
-    facts.labels = map("labels");
-    facts.claims = map("claims");
-    facts.allocatable = quantities("allocatable");
-    facts.capacity = quantities("capacity");
-    for taint in cluster["taints"].as_array().into_iter().flatten() {
-        let mut taint = taint.clone();
-        if let Some(seconds) = taint["timeAdded"].as_i64() {
-            taint["timeAdded"] = json!(now() + SignedDuration::from_secs(seconds));
-        }
-        facts.taints.push(serde_json::from_value(taint).unwrap());
-    }
-    facts
-}
 
 fn fleet(case: &Value) -> Vec<ClusterFacts> {
     case["clusters"]
@@ -455,4 +407,154 @@ fn held_decisions_keep_their_count_and_groups_in_the_status() {
         ":numberOfClusters is -1, it cannot be negative"
     );
     assert_eq!(of("PlacementSatisfied").status, "False");
+}
+
+/// The shorthand of the vectors, as a policy.
+fn with_policy(placement: &Value) -> Value {
+    let mut spec = placement.clone();
+    for config in spec
+        .pointer_mut("/prioritizerPolicy/configurations")
+        .and_then(Value::as_array_mut)
+        .into_iter()
+        .flatten()
+    {
+        let name = config["name"].as_str().unwrap().to_owned();
+        let coordinate = match name.split('/').collect::<Vec<_>>()[..] {
+            ["AddOn", resource, score] => {
+                json!({"type": "AddOn", "addOn": {"resourceName": resource, "scoreName": score}})
+            }
+            _ => json!({"builtIn": name}),
+        };
+        *config = json!({"scoreCoordinate": coordinate, "weight": config["weight"]});
+    }
+    spec
+}
+
+fn addon_scores(by_cluster: &Value) -> Vec<Arc<crate::api::cluster::AddOnPlacementScore>> {
+    let mut objects = Vec::new();
+    for (cluster, by_name) in by_cluster.as_object().into_iter().flatten() {
+        for (name, status) in by_name.as_object().unwrap() {
+            let object =
+                json!({"metadata": {"name": name, "namespace": cluster}, "status": status});
+            objects.push(Arc::new(serde_json::from_value(object).unwrap()));
+        }
+    }
+    objects
+}
+
+#[test]
+fn whole_placements_pass_ocms_vectors() {
+    for case in fixture("schedule")
+        .into_iter()
+        .chain(fixture("integrationPrioritizer"))
+    {
+        let mut elsewhere = BTreeMap::new();
+        for cluster in case["others"].as_array().unwrap().iter().flat_map(names) {
+            *elsewhere.entry(cluster).or_default() += 1;
+        }
+        let addon = addon_scores(&case["addonScores"]);
+        let sources = ScoreSources {
+            elsewhere: &elsewhere,
+            addon: &addon,
+        };
+        let (world, clusters, current) = (World::new(), fleet(&case), names(&case["own"]));
+        let object = make(with_policy(&case["placement"]));
+        let schedule = placement_scored(&object, &world.inputs(&clusters, &current), &sources);
+        let expect = &case["expect"];
+        let decisions = if expect.is_array() {
+            expect
+        } else {
+            &expect["decisions"]
+        };
+        assert_eq!(chosen(&schedule), strings(decisions), "{case}");
+        if let Some(missing) = expect["unscheduled"]
+            .as_u64()
+            .filter(|missing| *missing > 0)
+        {
+            let message = format!("{missing} cluster decisions unscheduled");
+            assert_eq!(schedule.outcome.satisfied().2, message, "{case}");
+        }
+        if let Some(message) = expect["message"].as_str() {
+            assert_eq!(schedule.outcome.misconfigured().2, message, "{case}");
+        }
+    }
+}
+
+#[test]
+fn groups_pass_ocms_vectors() {
+    for case in fixture("groups") {
+        let mut strategy = case["groupStrategy"].clone();
+        for group in strategy["decisionGroups"]
+            .as_array_mut()
+            .into_iter()
+            .flatten()
+        {
+            group["groupClusterSelector"] = json!({"labelSelector": group["labelSelector"]});
+        }
+        let spec = json!({"decisionStrategy": {"groupStrategy": strategy}});
+        let schedule = World::new().run(spec.clone(), &fleet(&case), &[]);
+        let found: Vec<_> = schedule
+            .groups
+            .iter()
+            .map(|group| json!({"name": group.name, "clusters": group.clusters}))
+            .collect();
+        assert_eq!(json!(found), case["expect"], "{}", case["name"]);
+        let objects = decision_objects(&DecisionOwner::from(&make(spec)), &schedule);
+        if let Some(count) = case["expectDecisionObjects"].as_u64() {
+            assert_eq!(objects.len() as u64, count);
+        }
+    }
+}
+
+#[test]
+fn group_sizes_round_as_upstream_and_bad_ones_hold() {
+    let clusters: Vec<_> = (0..50)
+        .map(|i| ClusterFacts::named(&format!("c{i:02}")))
+        .collect();
+    let run = |size: Value| {
+        let spec =
+            json!({"decisionStrategy": {"groupStrategy": {"clustersPerDecisionGroup": size}}});
+        World::new().run(spec, &clusters, &["c07".into()])
+    };
+    // 14% of 50 is 7, and 8 in upstream's floats.
+    for (size, first) in [
+        (json!("14%"), 8),
+        (json!("10%"), 5),
+        (json!(20), 20),
+        (json!("100%"), 50),
+        (json!(99), 50),
+    ] {
+        assert_eq!(run(size.clone()).groups[0].clusters.len(), first, "{size}");
+    }
+    for size in [json!("20"), json!("0%"), json!("101%"), json!(-1)] {
+        let schedule = run(size.clone());
+        assert_eq!(chosen(&schedule), ["c07"], "{size}");
+        assert!(schedule.hold.is_some(), "{size}");
+    }
+}
+
+#[test]
+fn a_score_that_expires_asks_to_be_looked_at_again() {
+    let until = now() + SignedDuration::from_secs(30);
+    let status = json!({"demo": {"scores": [{"name": "demo", "value": 5}], "validUntil": until}});
+    let addon = addon_scores(&json!({"a": status}));
+    let sources = ScoreSources {
+        elsewhere: &BTreeMap::new(),
+        addon: &addon,
+    };
+    let policy = json!({"configurations": [{"name": "AddOn/demo/demo", "weight": 2}]});
+    let object = make(with_policy(
+        &json!({"numberOfClusters": 1, "prioritizerPolicy": policy}),
+    ));
+    let (world, clusters) = (World::new(), abc());
+    let schedule = placement_scored(&object, &world.inputs(&clusters, &[]), &sources);
+    assert_eq!(chosen(&schedule), ["a"]);
+    assert_eq!(schedule.recheck_after, Some(until));
+    let reason = schedule.verdict(&"a".into()).unwrap().reason.to_string();
+    assert_eq!(reason, "it is in cluster set `s`, score 110");
+    let reason = schedule.verdict(&"b".into()).unwrap().reason.to_string();
+    assert_eq!(
+        reason,
+        "it fits, but numberOfClusters is 1 and others come first, score 100"
+    );
 }
