@@ -1,5 +1,7 @@
 //! The command line.
 
+pub mod show;
+
 use std::process::ExitCode;
 
 /// Runs the command line and returns the exit code of the process.

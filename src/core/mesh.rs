@@ -29,6 +29,8 @@ pub mod tables;
 #[cfg(test)]
 mod example;
 #[cfg(test)]
+mod golden;
+#[cfg(test)]
 mod scenarios;
 
 use std::collections::{BTreeMap, BTreeSet};

@@ -8,7 +8,7 @@ use futures::StreamExt;
 use k8s_openapi::api::core::v1::Namespace;
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
 use kube::api::{Api, DynamicObject};
-use kube::core::{ApiResource, GroupVersionKind};
+use kube::core::{ApiResource, GroupVersionKind, PartialObjectMeta};
 use kube::runtime::watcher::{self, Event};
 use kube::{Client, ResourceExt};
 use serde_json::Value;
@@ -154,8 +154,8 @@ pub(super) async fn watch_kind(
     let mut failures = 0_u32;
     loop {
         let ended = if kind == MeshKind::Namespace {
-            let api: Api<Namespace> = Api::all(client.clone());
-            let stream = watcher::metadata_watcher(api, config(kind)).boxed();
+            let api: Api<PartialObjectMeta<Namespace>> = Api::all(client.clone());
+            let stream = watcher::watcher(api, config(kind)).boxed();
             follow(kind, stream, &events, &mut failures).await
         } else {
             let api: Api<DynamicObject> = Api::all_with(client.clone(), &resource);
@@ -269,10 +269,10 @@ fn facts<K: serde::Serialize + ResourceExt>(
 
 /// Keeps the set of definitions of Submariner and the MCS API, by metadata.
 pub(super) async fn watch_definitions(client: Client, served: watch::Sender<Served>) {
-    let api: Api<CustomResourceDefinition> = Api::all(client);
+    let api: Api<PartialObjectMeta<CustomResourceDefinition>> = Api::all(client);
     let mut wait = BACK_OFF.0;
     loop {
-        let mut stream = watcher::metadata_watcher(api.clone(), watcher::Config::default()).boxed();
+        let mut stream = watcher::watcher(api.clone(), watcher::Config::default()).boxed();
         let mut list = Served::new();
         let of_ours = |name: &str| {
             name.ends_with(".submariner.io") || name.ends_with(".multicluster.x-k8s.io")
