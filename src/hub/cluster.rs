@@ -1,0 +1,223 @@
+//! The ManagedCluster controller: credential, connection, conditions, taints,
+//! labels and facts.
+
+use std::collections::BTreeMap;
+
+use jiff::Timestamp;
+use k8s_openapi::api::core::v1::Namespace;
+use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
+use kube::api::{ObjectMeta, Patch, PatchParams, PostParams};
+use kube::{Api, ResourceExt};
+use serde_json::json;
+
+use super::context::{CredentialState, Shared};
+use super::credential;
+use super::queue::Requeue;
+use super::stores::Change;
+use crate::api::cluster::{ManagedCluster, ManagedClusterClaim};
+use crate::api::{CONDITION_AVAILABLE, ClusterName, STATUS_MANAGER};
+use crate::core::activity::Severity;
+use crate::core::cluster::{ClusterReport, availability, missing_labels, status, taints};
+use crate::core::fleet::Connection;
+use crate::member::client::MemberClient;
+use crate::member::{MemberConnection, MemberFacts};
+
+/// Which clusters a change concerns.
+#[must_use]
+pub fn concerned(context: &Shared, change: &Change) -> Vec<ClusterName> {
+    match change {
+        Change::Cluster(cluster) | Change::Credential(cluster) | Change::Member(cluster) => vec![cluster.clone()],
+        Change::Everything => context
+            .stores
+            .clusters
+            .state()
+            .iter()
+            .map(|cluster| ClusterName::from(cluster.name_any()))
+            .chain(context.pool.clusters())
+            .collect(),
+        _ => Vec::new(),
+    }
+}
+
+/// Brings one cluster to what its object and credential say.
+///
+/// # Errors
+/// When the hub's API fails; the key backs off.
+pub async fn reconcile(context: &Shared, name: &ClusterName) -> Result<Requeue, kube::Error> {
+    let found = context
+        .stores
+        .clusters
+        .find(|cluster| cluster.name_any() == name.as_str());
+    let Some(cluster) = found.filter(|cluster| cluster.metadata.deletion_timestamp.is_none()) else {
+        context.pool.disconnect(name);
+        context.meshes.forget(name);
+        context.credentials().remove(name);
+        return Ok(Requeue::Await);
+    };
+    let credential = connect(context, name, &cluster).await?;
+    let connection = match (&credential.problem, context.pool.connection(name)) {
+        (None, Some(connection)) => connection,
+        (None, None) => Connection::Connecting,
+        (Some(problem), _) => Connection::NoCredential { message: problem.clone() },
+    };
+    if let Some(client) = context.pool.client(name) {
+        context.meshes.observe(name, client);
+    }
+    let waiting = credential.problem.is_some();
+    context.credentials().insert(name.clone(), credential);
+    report(context, name, &cluster, &connection).await?;
+    // A Secret without our label appears without a trigger.
+    Ok(if waiting {
+        Requeue::After(std::time::Duration::from_secs(30))
+    } else {
+        Requeue::Await
+    })
+}
+
+/// Finds the credential and connects, or disconnects where there is none.
+async fn connect(context: &Shared, name: &ClusterName, cluster: &ManagedCluster) -> Result<CredentialState, kube::Error> {
+    if !cluster.spec.hub_accepts_client {
+        context.pool.disconnect(name);
+        return Ok(problem("the hub does not accept this cluster yet: set spec.hubAcceptsClient to true".into()));
+    }
+    ensure_namespace(context, name).await?;
+    let found = match credential::find(&context.client, cluster).await {
+        Ok(found) => found,
+        Err(credential::FindError::Api { source, .. }) => return Err(*source),
+        Err(error) => {
+            // Without a credential nothing can be sent; what is there stays.
+            context.pool.disconnect(name);
+            return Ok(problem(error.to_string()));
+        }
+    };
+    match MemberClient::connect(&found.credential).await {
+        Ok(client) => {
+            context.pool.connect(
+                name,
+                MemberConnection {
+                    client,
+                    fingerprint: found.fingerprint,
+                },
+            );
+            Ok(CredentialState {
+                source: Some(found.source),
+                server: Some(found.credential.server().to_owned()),
+                problem: None,
+            })
+        }
+        Err(error) => {
+            context.pool.disconnect(name);
+            Ok(problem(format!("{}: {}", found.source, super::chain(&error))))
+        }
+    }
+}
+
+fn problem(message: String) -> CredentialState {
+    CredentialState {
+        source: None,
+        server: None,
+        problem: Some(message),
+    }
+}
+
+/// The namespace of an accepted cluster, which OCM's hub makes too.
+async fn ensure_namespace(context: &Shared, name: &ClusterName) -> Result<(), kube::Error> {
+    let namespaces: Api<Namespace> = Api::all(context.client.clone());
+    if namespaces.get_metadata_opt(name.as_str()).await?.is_some() {
+        return Ok(());
+    }
+    let namespace = Namespace {
+        metadata: ObjectMeta {
+            name: Some(name.to_string()),
+            labels: Some(BTreeMap::from([(
+                "open-cluster-management.io/cluster-name".to_owned(),
+                name.to_string(),
+            )])),
+            ..ObjectMeta::default()
+        },
+        ..Namespace::default()
+    };
+    match namespaces.create(&PostParams::default(), &namespace).await {
+        Ok(_) => Ok(()),
+        Err(kube::Error::Api(status)) if status.code == 409 => Ok(()),
+        Err(error) => Err(error),
+    }
+}
+
+/// Writes labels, taints and status where they differ.
+async fn report(
+    context: &Shared,
+    name: &ClusterName,
+    cluster: &ManagedCluster,
+    connection: &Connection,
+) -> Result<(), kube::Error> {
+    let api: Api<ManagedCluster> = Api::all(context.client.clone());
+    let params = PatchParams {
+        field_manager: Some(STATUS_MANAGER.into()),
+        ..PatchParams::default()
+    };
+    let now = Timestamp::now();
+    let labels = missing_labels(cluster);
+    let (available, _, message) = availability(connection);
+    let taints = taints(&cluster.spec, available, now);
+    if !labels.is_empty() || taints.is_some() {
+        // The list of taints is replaced whole: only against the version it was computed from.
+        let mut patch = json!({"metadata": {"labels": labels}});
+        if let Some(taints) = taints {
+            patch["metadata"]["resourceVersion"] = json!(cluster.metadata.resource_version);
+            patch["spec"] = json!({"taints": taints});
+        }
+        api.patch(name.as_str(), &params, &Patch::Merge(patch)).await?;
+    }
+    let facts = context.pool.facts(name).map(cluster_report);
+    let wanted = status(cluster, connection, facts.as_ref(), now);
+    if cluster.status.as_ref() != Some(&wanted) {
+        note_transition(context, name, cluster, available, &message);
+        let patch = Patch::Merge(json!({"status": wanted}));
+        api.patch_status(name.as_str(), &params, &patch).await?;
+    }
+    Ok(())
+}
+
+fn note_transition(context: &Shared, name: &ClusterName, cluster: &ManagedCluster, available: &str, message: &str) {
+    let before = cluster
+        .status
+        .as_ref()
+        .and_then(|status| status.conditions.as_ref())
+        .and_then(|conditions| conditions.iter().find(|condition| condition.type_ == CONDITION_AVAILABLE))
+        .map(|condition| condition.status.as_str());
+    if before == Some(available) {
+        return;
+    }
+    match available {
+        "True" => context.note(
+            Severity::Good,
+            "ClusterAvailable",
+            format!("cluster {name} answers"),
+            None,
+            Some(name),
+        ),
+        _ if before == Some("True") => context.note(
+            Severity::Bad,
+            "ClusterUnreachable",
+            format!("cluster {name} stopped answering: {message}"),
+            None,
+            Some(name),
+        ),
+        _ => {}
+    }
+}
+
+fn cluster_report(facts: MemberFacts) -> ClusterReport {
+    let quantities = |values: BTreeMap<String, String>| values.into_iter().map(|(key, value)| (key, Quantity(value))).collect();
+    ClusterReport {
+        kubernetes_version: Some(facts.kubernetes_version).filter(|version| !version.is_empty()),
+        capacity: quantities(facts.capacity),
+        allocatable: quantities(facts.allocatable),
+        claims: facts
+            .claims
+            .into_iter()
+            .map(|(name, value)| ManagedClusterClaim { name, value })
+            .collect(),
+    }
+}

@@ -1,0 +1,197 @@
+//! What every controller of a hub shares.
+
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use jiff::Timestamp;
+use kube::Client;
+use kube::runtime::events::{Recorder, Reporter};
+
+use super::activity::ActivityLog;
+use super::mesh::Meshes;
+use super::record::{PlacementRecord, SubscriptionRecord};
+use super::sources::Sources;
+use super::stores::{Changes, PlacementKey, Stores};
+use crate::api::{ClusterName, NamespacedName};
+use crate::core::activity::{Activity, Severity};
+use crate::core::inventory::Stamp;
+use crate::member::Pool;
+
+/// How the hub behaves.
+#[derive(Clone, Debug)]
+pub struct HubOptions {
+    /// `kubernetes`, `embedded` or `demo`: shown, never decided on.
+    pub mode: String,
+    /// Time between two looks at a repository.
+    pub poll_interval: Duration,
+    /// Time between two probes of a member.
+    pub probe_interval: Duration,
+}
+
+impl Default for HubOptions {
+    fn default() -> Self {
+        Self {
+            mode: "kubernetes".into(),
+            poll_interval: Duration::from_secs(15),
+            probe_interval: Duration::from_secs(10),
+        }
+    }
+}
+
+/// Shared by all controllers.
+pub struct Context {
+    /// Client of the hub's API.
+    pub client: Client,
+    /// Identity of the hub: uid of its `kube-system` namespace.
+    pub hub_id: String,
+    /// Version of the hub's API server.
+    pub kubernetes_version: String,
+    /// How the hub behaves.
+    pub options: HubOptions,
+    /// Caches of the hub's kinds.
+    pub stores: Stores,
+    /// The bus.
+    pub changes: Changes,
+    /// The members.
+    pub pool: Pool,
+    /// What is observed of cables and services.
+    pub meshes: Meshes,
+    /// Content by Subscription.
+    pub sources: Sources,
+    /// What happened.
+    pub activity: ActivityLog,
+    /// Publishes Events on the hub.
+    pub recorder: Recorder,
+    subscriptions: Mutex<BTreeMap<NamespacedName, SubscriptionRecord>>,
+    placements: Mutex<BTreeMap<PlacementKey, PlacementRecord>>,
+    credentials: Mutex<BTreeMap<ClusterName, CredentialState>>,
+    last_pass: Mutex<Option<Timestamp>>,
+    transitions: u64,
+    counter: AtomicU64,
+}
+
+/// Where a cluster's credential came from, or why there is none.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CredentialState {
+    /// `secret ns/name`, when one was found and taken.
+    pub source: Option<String>,
+    /// Server without user info.
+    pub server: Option<String>,
+    /// Why the cluster cannot be connected to.
+    pub problem: Option<String>,
+}
+
+/// The parts that a context is made of.
+pub struct Parts {
+    /// Client of the hub's API.
+    pub client: Client,
+    /// Identity of the hub.
+    pub hub_id: String,
+    /// Version of the hub's API server.
+    pub kubernetes_version: String,
+    /// How the hub behaves.
+    pub options: HubOptions,
+    /// Caches.
+    pub stores: Stores,
+    /// Bus.
+    pub changes: Changes,
+    /// Members.
+    pub pool: Pool,
+    /// Content.
+    pub sources: Sources,
+    /// `leaseTransitions` of the hub's Lease; orders plans of different leaders.
+    pub transitions: u64,
+}
+
+impl Context {
+    /// A context without any record yet.
+    #[must_use]
+    pub fn new(parts: Parts) -> Self {
+        let reporter = Reporter {
+            controller: "pilothouse".into(),
+            instance: None,
+        };
+        Self {
+            recorder: Recorder::new(parts.client.clone(), reporter),
+            client: parts.client,
+            hub_id: parts.hub_id,
+            kubernetes_version: parts.kubernetes_version,
+            options: parts.options,
+            stores: parts.stores,
+            meshes: Meshes::new(parts.changes.clone()),
+            changes: parts.changes,
+            pool: parts.pool,
+            sources: parts.sources,
+            activity: ActivityLog::default(),
+            subscriptions: Mutex::default(),
+            placements: Mutex::default(),
+            credentials: Mutex::default(),
+            last_pass: Mutex::default(),
+            transitions: parts.transitions,
+            // Plans of a process that starts again with the same lease must not
+            // seem older than those of the process before.
+            counter: AtomicU64::new(u64::try_from(Timestamp::now().as_millisecond()).unwrap_or(0)),
+        }
+    }
+
+    /// Order of the next plan.
+    pub fn next_stamp(&self) -> Stamp {
+        Stamp {
+            transitions: self.transitions,
+            counter: self.counter.fetch_add(1, Ordering::Relaxed),
+        }
+    }
+
+    /// Records of Subscriptions. Hold the guard for moments only.
+    pub fn subscriptions(&self) -> MutexGuard<'_, BTreeMap<NamespacedName, SubscriptionRecord>> {
+        lock(&self.subscriptions)
+    }
+
+    /// Records of placements. Hold the guard for moments only.
+    pub fn placements(&self) -> MutexGuard<'_, BTreeMap<PlacementKey, PlacementRecord>> {
+        lock(&self.placements)
+    }
+
+    /// Credentials by cluster. Hold the guard for moments only.
+    pub fn credentials(&self) -> MutexGuard<'_, BTreeMap<ClusterName, CredentialState>> {
+        lock(&self.credentials)
+    }
+
+    /// Notes that a reconciler finished.
+    pub fn passed(&self) {
+        *lock(&self.last_pass) = Some(Timestamp::now());
+    }
+
+    /// When a reconciler finished last.
+    pub fn last_pass(&self) -> Option<Timestamp> {
+        *lock(&self.last_pass)
+    }
+
+    /// Adds to the activity log.
+    pub fn note(
+        &self,
+        severity: Severity,
+        reason: &str,
+        message: String,
+        application: Option<&NamespacedName>,
+        cluster: Option<&ClusterName>,
+    ) {
+        self.activity.push(Activity {
+            at: Timestamp::now(),
+            severity,
+            reason: reason.to_owned(),
+            message,
+            application: application.cloned(),
+            cluster: cluster.cloned(),
+        });
+    }
+}
+
+/// The context behind an `Arc`, as every controller holds it.
+pub type Shared = Arc<Context>;
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
