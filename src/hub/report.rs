@@ -1,0 +1,269 @@
+//! What the hub says of a Subscription: status, SubscriptionReport, the
+//! SubscriptionStatus of each cluster where something failed, Events and the
+//! activity log. Everything is written only when it changed.
+
+mod cluster_status;
+mod summary;
+
+use std::collections::BTreeMap;
+
+use jiff::Timestamp;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+use kube::api::{Patch, PatchParams};
+use kube::runtime::events::{Event, EventType};
+use kube::{Api, Resource, ResourceExt};
+use serde_json::json;
+
+use super::context::Shared;
+use crate::api::apps::{Subscription, SubscriptionStatusFields};
+use crate::api::{ANNOTATION_GIT_CURRENT_COMMIT, ClusterName, NamespacedName, STATUS_MANAGER};
+use crate::core::activity::Severity;
+use crate::core::delivery::{ClusterDelivery, DeliveryPhase, Failure};
+use crate::core::subscription::{Decision, Phase};
+
+/// Characters of a message in status; the whole stands on the dashboard.
+const MAX_MESSAGE: usize = 2000;
+/// Bytes of an Event's note that the API takes.
+const MAX_NOTE: usize = 1000;
+
+/// Reports one Subscription.
+///
+/// # Errors
+/// When the hub's API fails.
+pub async fn report(
+    context: &Shared,
+    name: &NamespacedName,
+    subscription: &Subscription,
+    decision: &Decision,
+) -> Result<(), kube::Error> {
+    let deliveries = context.pool.deliveries(name);
+    note_progress(context, name, &deliveries);
+    write_status(context, name, subscription, decision).await?;
+    summary::write(context, name, subscription, &deliveries).await?;
+    cluster_status::write(context, name, &deliveries).await?;
+    write_commit(context, name, subscription, &deliveries).await?;
+    announce(context, name, subscription, decision, &deliveries).await;
+    Ok(())
+}
+
+/// Patch parameters of everything that is written here.
+fn params() -> PatchParams {
+    PatchParams {
+        field_manager: Some(STATUS_MANAGER.into()),
+        ..PatchParams::default()
+    }
+}
+
+/// 404: deleted meanwhile, nothing to report to.
+fn unless_gone<T>(result: Result<T, kube::Error>) -> Result<(), kube::Error> {
+    match result {
+        Ok(_) => Ok(()),
+        Err(kube::Error::Api(status)) if status.code == 404 => Ok(()),
+        Err(error) => Err(error),
+    }
+}
+
+async fn write_status(
+    context: &Shared,
+    name: &NamespacedName,
+    subscription: &Subscription,
+    decision: &Decision,
+) -> Result<(), kube::Error> {
+    let reason = decision.failure.as_ref().map(|failure| shorten(&failure.message, MAX_MESSAGE));
+    let message = match (&decision.waiting, decision.phase) {
+        (Some(waiting), _) => Some(waiting.clone()),
+        // RHACM's word for "not held back by a time window".
+        (None, Phase::Propagated) => Some("Active".to_owned()),
+        _ => None,
+    };
+    let mut wanted = SubscriptionStatusFields {
+        phase: Some(decision.phase.as_str().to_owned()).filter(|phase| !phase.is_empty()),
+        reason,
+        message,
+        appstatus_reference: Some(format!("kubectl get appsubreport -n {} {}", name.namespace, name.name)),
+        ..SubscriptionStatusFields::default()
+    };
+    let current = subscription.status.clone().unwrap_or_default();
+    wanted.last_update_time.clone_from(&current.last_update_time);
+    wanted.ansiblejobs.clone_from(&current.ansiblejobs);
+    wanted.statuses.clone_from(&current.statuses);
+    if wanted == current {
+        return Ok(());
+    }
+    let api: Api<Subscription> = Api::namespaced(context.client.clone(), &name.namespace);
+    // Merge keeps what is not named: a word that no longer holds is set to null.
+    let patch = json!({"status": {
+        "phase": wanted.phase, "reason": wanted.reason, "message": wanted.message,
+        "appstatusReference": wanted.appstatus_reference,
+        "lastUpdateTime": Time(whole_second(Timestamp::now())),
+    }});
+    unless_gone(api.patch_status(&name.name, &params(), &Patch::Merge(patch)).await)
+}
+
+/// `git-current-commit`: the commit that every placed cluster holds.
+async fn write_commit(
+    context: &Shared,
+    name: &NamespacedName,
+    subscription: &Subscription,
+    deliveries: &BTreeMap<ClusterName, ClusterDelivery>,
+) -> Result<(), kube::Error> {
+    let placed = context
+        .subscriptions()
+        .get(name)
+        .map(|record| record.placed.clone())
+        .unwrap_or_default();
+    let mut revisions = placed
+        .iter()
+        .map(|cluster| deliveries.get(cluster).and_then(|delivery| delivery.revision.clone()));
+    let Some(Some(revision)) = revisions.next() else { return Ok(()) };
+    let same = revisions.all(|other| other.as_ref() == Some(&revision));
+    if !same || subscription.annotations().get(ANNOTATION_GIT_CURRENT_COMMIT) == Some(&revision) {
+        return Ok(());
+    }
+    let api: Api<Subscription> = Api::namespaced(context.client.clone(), &name.namespace);
+    let patch = json!({"metadata": {"annotations": {ANNOTATION_GIT_CURRENT_COMMIT: revision}}});
+    unless_gone(api.patch(&name.name, &params(), &Patch::Merge(patch)).await)
+}
+
+/// Keeps the history of revisions: how many clusters hold it, and how long it took.
+fn note_progress(context: &Shared, name: &NamespacedName, deliveries: &BTreeMap<ClusterName, ClusterDelivery>) {
+    let mut live = None;
+    {
+        let mut records = context.subscriptions();
+        let Some(record) = records.get_mut(name) else { return };
+        let placed = record.placed.clone();
+        let failure = placed
+            .iter()
+            .filter_map(|cluster| deliveries.get(cluster))
+            .find_map(first_failure)
+            .map(|(_, failure)| failure);
+        let Some(newest) = record.history.first_mut() else { return };
+        newest.placed = placed.len();
+        newest.applied = placed
+            .iter()
+            .filter_map(|cluster| deliveries.get(cluster))
+            .filter(|delivery| delivery.revision.as_ref() == Some(&newest.commit.id))
+            .count();
+        newest.failure = failure.filter(|_| newest.applied < newest.placed);
+        if newest.applied == newest.placed && newest.placed > 0 && newest.live_after_ms.is_none() {
+            let took = Timestamp::now().duration_since(newest.seen_at);
+            newest.live_after_ms = u64::try_from(took.as_millis()).ok();
+            live = Some((newest.commit.clone(), newest.placed, newest.live_after_ms.unwrap_or_default()));
+        }
+    }
+    if let Some((commit, clusters, took)) = live {
+        context.note(
+            Severity::Good,
+            "RevisionLive",
+            format!(
+                "{} {} is live on {clusters} cluster{} after {took} ms: {}",
+                name.name,
+                commit.id.get(..7).unwrap_or(&commit.id),
+                if clusters == 1 { "" } else { "s" },
+                commit.summary
+            ),
+            Some(name),
+            None,
+        );
+    }
+}
+
+/// The first thing that is wrong on a cluster, with the object concerned.
+fn first_failure(delivery: &ClusterDelivery) -> Option<(String, Failure)> {
+    if let Some(failure) = &delivery.failure {
+        return Some((String::new(), failure.clone()));
+    }
+    delivery
+        .objects
+        .iter()
+        .find_map(|object| Some((object.id.to_string(), object.failure.clone()?)))
+}
+
+/// Publishes an Event and an activity entry when a failure begins or ends.
+async fn announce(
+    context: &Shared,
+    name: &NamespacedName,
+    subscription: &Subscription,
+    decision: &Decision,
+    deliveries: &BTreeMap<ClusterName, ClusterDelivery>,
+) {
+    let failing = decision.failure.clone().map(|failure| (None, failure)).or_else(|| {
+        deliveries.values().find_map(|delivery| {
+            let (object, failure) = first_failure(delivery)?;
+            let message = match object.as_str() {
+                "" => format!("{}: {}", delivery.cluster, failure.message),
+                object => format!("{object} on {}: {}", delivery.cluster, failure.message),
+            };
+            Some((Some(delivery.cluster.clone()), Failure { message, ..failure }))
+        })
+    });
+    let settled = deliveries
+        .values()
+        .all(|delivery| matches!(delivery.phase, DeliveryPhase::Applied | DeliveryPhase::Removed));
+    let before = {
+        let mut records = context.subscriptions();
+        let record = records.entry(name.clone()).or_default();
+        let before = record.announced.clone();
+        match &failing {
+            Some((_, failure)) => record.announced = Some(failure.clone()),
+            None if settled => record.announced = None,
+            None => return,
+        }
+        before
+    };
+    let after = failing.as_ref().map(|(_, failure)| failure);
+    if before.as_ref() == after {
+        return;
+    }
+    let (type_, severity, reason, message, cluster) = match failing {
+        Some((cluster, failure)) => (EventType::Warning, Severity::Bad, failure.reason, failure.message, cluster),
+        None => (
+            EventType::Normal,
+            Severity::Good,
+            "Recovered".to_owned(),
+            "what failed before is in place now".to_owned(),
+            None,
+        ),
+    };
+    let text = format!("{}: {message}", name.name);
+    context.note(severity, &reason, text, Some(name), cluster.as_ref());
+    let event = Event {
+        type_,
+        reason,
+        note: Some(shorten(&message, MAX_NOTE)),
+        action: "Deliver".into(),
+        secondary: None,
+    };
+    if let Err(error) = context.recorder.publish(&event, &subscription.object_ref(&())).await {
+        tracing::debug!(subscription = %name, error = %super::chain(&error), "event was not published");
+    }
+}
+
+/// At most `max` bytes, cut at a character.
+fn shorten(text: &str, max: usize) -> String {
+    if text.len() <= max {
+        return text.to_owned();
+    }
+    let mut end = max.saturating_sub(3);
+    while !text.is_char_boundary(end) {
+        end -= 1;
+    }
+    format!("{}...", text.get(..end).unwrap_or_default())
+}
+
+/// Kubernetes times have whole seconds.
+fn whole_second(at: Timestamp) -> Timestamp {
+    Timestamp::from_second(at.as_second()).unwrap_or(at)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn long_messages_are_cut_at_a_character() {
+        assert_eq!(shorten("short", 10), "short");
+        let cut = shorten(&"é".repeat(10), 10);
+        assert!(cut.len() <= 10 && cut.ends_with("..."), "{cut}");
+    }
+}

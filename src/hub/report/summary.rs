@@ -1,0 +1,181 @@
+//! The SubscriptionReport of an application: one result a cluster.
+
+use std::collections::BTreeMap;
+
+use kube::api::{Patch, PatchParams};
+use kube::core::ObjectMeta;
+use kube::{Api, Resource};
+
+use super::unless_gone;
+use crate::api::apps::{
+    ReportResource, ReportResult, ReportSummary, Subscription, SubscriptionReport, SubscriptionReportFields,
+};
+use crate::api::{ANNOTATION_HOSTING_SUBSCRIPTION, ClusterName, NamespacedName, STATUS_MANAGER};
+use crate::core::delivery::{ClusterDelivery, DeliveryPhase};
+use crate::hub::context::Shared;
+
+/// Words of upstream's results.
+const DEPLOYED: &str = "deployed";
+const FAILED: &str = "failed";
+const PROPAGATION_FAILED: &str = "propagationFailed";
+
+/// Writes the report when a result changed. While a cluster is still being
+/// written to, its last word stands: a commit is one write, not two.
+///
+/// # Errors
+/// When the hub's API fails.
+pub(super) async fn write(
+    context: &Shared,
+    name: &NamespacedName,
+    subscription: &Subscription,
+    deliveries: &BTreeMap<ClusterName, ClusterDelivery>,
+) -> Result<(), kube::Error> {
+    let before = context
+        .subscriptions()
+        .get(name)
+        .and_then(|record| record.reported.clone());
+    let busy = deliveries
+        .values()
+        .any(|delivery| matches!(delivery.phase, DeliveryPhase::Pending | DeliveryPhase::Applying));
+    if busy && before.is_some() {
+        return Ok(());
+    }
+    let fields = fields(deliveries);
+    if before.as_ref() == Some(&fields) {
+        return Ok(());
+    }
+    let api: Api<SubscriptionReport> = Api::namespaced(context.client.clone(), &name.namespace);
+    if before.is_none() {
+        // After a restart: what stands there may be right already.
+        let found = api.get_opt(&name.name).await?;
+        if found.is_some_and(|found| found.spec == fields) || (busy && deliveries.is_empty()) {
+            remember(context, name, fields);
+            return Ok(());
+        }
+    }
+    let mut report = SubscriptionReport::new(&name.name, fields.clone());
+    report.metadata = ObjectMeta {
+        name: Some(name.name.clone()),
+        namespace: Some(name.namespace.clone()),
+        labels: Some(BTreeMap::from([(
+            ANNOTATION_HOSTING_SUBSCRIPTION.to_owned(),
+            label_value(name),
+        )])),
+        owner_references: subscription.controller_owner_ref(&()).map(|owner| vec![owner]),
+        ..ObjectMeta::default()
+    };
+    let params = PatchParams::apply(STATUS_MANAGER).force();
+    unless_gone(api.patch(&name.name, &params, &Patch::Apply(&report)).await)?;
+    remember(context, name, fields);
+    Ok(())
+}
+
+fn remember(context: &Shared, name: &NamespacedName, fields: SubscriptionReportFields) {
+    context.subscriptions().entry(name.clone()).or_default().reported = Some(fields);
+}
+
+/// `ns.name`, cut to what a label may hold.
+pub(super) fn label_value(name: &NamespacedName) -> String {
+    let mut value = format!("{}.{}", name.namespace, name.name);
+    value.truncate(63);
+    value.trim_end_matches(['.', '-', '_']).to_owned()
+}
+
+fn fields(deliveries: &BTreeMap<ClusterName, ClusterDelivery>) -> SubscriptionReportFields {
+    let shown: Vec<&ClusterDelivery> = deliveries
+        .values()
+        .filter(|delivery| delivery.phase != DeliveryPhase::Removed)
+        .collect();
+    let count = |word: &str| shown.iter().filter(|delivery| result(delivery) == Some(word)).count().to_string();
+    let in_progress = shown.iter().filter(|delivery| result(delivery).is_none()).count();
+    let results = shown
+        .iter()
+        .filter_map(|delivery| {
+            Some(ReportResult {
+                source: delivery.cluster.to_string(),
+                result: result(delivery)?.to_owned(),
+                timestamp: crate::api::apps::ReportTime::default(),
+            })
+        })
+        .collect();
+    let mut resources: Vec<ReportResource> = shown
+        .iter()
+        .flat_map(|delivery| &delivery.objects)
+        .map(|object| ReportResource {
+            api_version: object.api_version.clone(),
+            kind: object.id.kind.clone(),
+            namespace: object.id.namespace.clone().unwrap_or_default(),
+            name: object.id.name.clone(),
+        })
+        .collect();
+    resources.sort();
+    resources.dedup();
+    SubscriptionReportFields {
+        report_type: "Application".into(),
+        summary: Some(ReportSummary {
+            deployed: count(DEPLOYED),
+            in_progress: in_progress.to_string(),
+            failed: count(FAILED),
+            propagation_failed: count(PROPAGATION_FAILED),
+            clusters: shown.len().to_string(),
+        }),
+        results: Some(results),
+        resources: Some(resources),
+    }
+}
+
+/// Result of one cluster; `None` while it is under way.
+fn result(delivery: &ClusterDelivery) -> Option<&'static str> {
+    match delivery.phase {
+        DeliveryPhase::Applied | DeliveryPhase::Removed => Some(DEPLOYED),
+        DeliveryPhase::Failed if delivery.failure.is_some() && delivery.objects.is_empty() => Some(PROPAGATION_FAILED),
+        DeliveryPhase::Failed => Some(FAILED),
+        DeliveryPhase::Pending | DeliveryPhase::Applying | DeliveryPhase::Removing => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::core::delivery::PassCounts;
+
+    fn delivery(cluster: &str, phase: DeliveryPhase) -> (ClusterName, ClusterDelivery) {
+        let cluster = ClusterName::from(cluster);
+        (
+            cluster.clone(),
+            ClusterDelivery {
+                cluster,
+                application: NamespacedName::new("guestbook", "guestbook-app"),
+                revision: None,
+                desired: None,
+                phase,
+                objects: Vec::new(),
+                pruning: Vec::new(),
+                failure: None,
+                applied_at: None,
+                last_pass: PassCounts::default(),
+            },
+        )
+    }
+
+    #[test]
+    fn counts_are_strings_and_a_removed_cluster_is_not_counted() {
+        let deliveries = BTreeMap::from([
+            delivery("a", DeliveryPhase::Applied),
+            delivery("b", DeliveryPhase::Failed),
+            delivery("c", DeliveryPhase::Applying),
+            delivery("d", DeliveryPhase::Removed),
+        ]);
+        let summary = fields(&deliveries).summary.unwrap();
+        assert_eq!(
+            (summary.deployed.as_str(), summary.failed.as_str(), summary.in_progress.as_str(), summary.clusters.as_str()),
+            ("1", "1", "1", "3")
+        );
+    }
+
+    #[test]
+    fn a_long_name_makes_a_valid_label() {
+        let value = label_value(&NamespacedName::new("n".repeat(62), "app"));
+        assert!(value.len() <= 63 && value.ends_with('n'), "{value}");
+    }
+}
