@@ -11,12 +11,25 @@
 //! the stores, so a lost or doubled event changes nothing.
 
 pub mod activity;
+pub mod application;
+pub mod cluster;
+pub mod context;
+pub mod controller;
+pub mod credential;
 pub mod failure;
+pub mod fleet;
 pub mod lease;
+pub mod mesh;
+pub mod placement;
 pub mod queue;
+pub mod record;
 pub mod registration;
+pub mod report;
+pub mod sets;
 pub mod sources;
 pub mod stores;
+pub mod subscription;
+pub mod webhook;
 
 use std::fmt::Write as _;
 

@@ -10,7 +10,9 @@ use super::context::Shared;
 use super::queue::Requeue;
 use super::stores::{Change, name_of};
 use crate::api::apps::Application;
-use crate::api::{ANNOTATION_DEPLOYABLES, ANNOTATION_SUBSCRIPTIONS, NamespacedName, STATUS_MANAGER};
+use crate::api::{
+    ANNOTATION_DEPLOYABLES, ANNOTATION_SUBSCRIPTIONS, NamespacedName, STATUS_MANAGER,
+};
 use crate::core::placement::selector::Selector;
 
 /// Which Applications a change concerns.
@@ -38,7 +40,13 @@ pub fn concerned(context: &Shared, change: &Change) -> Vec<NamespacedName> {
 /// matches; without a selector all. An unreadable selector matches none.
 #[must_use]
 pub fn subscriptions_of(context: &Shared, application: &Application) -> Vec<NamespacedName> {
-    let selector = match application.spec.selector.as_ref().map(Selector::new).transpose() {
+    let selector = match application
+        .spec
+        .selector
+        .as_ref()
+        .map(Selector::new)
+        .transpose()
+    {
         Ok(selector) => selector,
         Err(_) => return Vec::new(),
     };
@@ -65,7 +73,11 @@ pub fn subscriptions_of(context: &Shared, application: &Application) -> Vec<Name
 /// # Errors
 /// When the hub's API fails; the key backs off.
 pub async fn reconcile(context: &Shared, name: &NamespacedName) -> Result<Requeue, kube::Error> {
-    let Some(application) = context.stores.applications.find(|application| name_of(application) == *name) else {
+    let Some(application) = context
+        .stores
+        .applications
+        .find(|application| name_of(application) == *name)
+    else {
         return Ok(Requeue::Await);
     };
     let subscriptions = subscriptions_of(context, &application)
@@ -75,7 +87,9 @@ pub async fn reconcile(context: &Shared, name: &NamespacedName) -> Result<Requeu
         .join(",");
     let annotations = application.annotations();
     let right = annotations.get(ANNOTATION_SUBSCRIPTIONS) == Some(&subscriptions)
-        && annotations.get(ANNOTATION_DEPLOYABLES).is_some_and(String::is_empty);
+        && annotations
+            .get(ANNOTATION_DEPLOYABLES)
+            .is_some_and(String::is_empty);
     if right || application.metadata.deletion_timestamp.is_some() {
         return Ok(Requeue::Await);
     }

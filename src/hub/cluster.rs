@@ -26,7 +26,9 @@ use crate::member::{MemberConnection, MemberFacts};
 #[must_use]
 pub fn concerned(context: &Shared, change: &Change) -> Vec<ClusterName> {
     match change {
-        Change::Cluster(cluster) | Change::Credential(cluster) | Change::Member(cluster) => vec![cluster.clone()],
+        Change::Cluster(cluster) | Change::Credential(cluster) | Change::Member(cluster) => {
+            vec![cluster.clone()]
+        }
         Change::Everything => context
             .stores
             .clusters
@@ -48,7 +50,8 @@ pub async fn reconcile(context: &Shared, name: &ClusterName) -> Result<Requeue, 
         .stores
         .clusters
         .find(|cluster| cluster.name_any() == name.as_str());
-    let Some(cluster) = found.filter(|cluster| cluster.metadata.deletion_timestamp.is_none()) else {
+    let Some(cluster) = found.filter(|cluster| cluster.metadata.deletion_timestamp.is_none())
+    else {
         context.pool.disconnect(name);
         context.meshes.forget(name);
         context.credentials().remove(name);
@@ -58,10 +61,15 @@ pub async fn reconcile(context: &Shared, name: &ClusterName) -> Result<Requeue, 
     let connection = match (&credential.problem, context.pool.connection(name)) {
         (None, Some(connection)) => connection,
         (None, None) => Connection::Connecting,
-        (Some(problem), _) => Connection::NoCredential { message: problem.clone() },
+        (Some(problem), _) => Connection::NoCredential {
+            message: problem.clone(),
+        },
     };
-    if let Some(client) = context.pool.client(name) {
-        context.meshes.observe(name, client);
+    if let (Some(client), Some(fingerprint)) = (context.pool.client(name), &credential.fingerprint)
+    {
+        context
+            .meshes
+            .observe(name, MemberClient::from_client(client), fingerprint);
     }
     let waiting = credential.problem.is_some();
     context.credentials().insert(name.clone(), credential);
@@ -75,10 +83,16 @@ pub async fn reconcile(context: &Shared, name: &ClusterName) -> Result<Requeue, 
 }
 
 /// Finds the credential and connects, or disconnects where there is none.
-async fn connect(context: &Shared, name: &ClusterName, cluster: &ManagedCluster) -> Result<CredentialState, kube::Error> {
+async fn connect(
+    context: &Shared,
+    name: &ClusterName,
+    cluster: &ManagedCluster,
+) -> Result<CredentialState, kube::Error> {
     if !cluster.spec.hub_accepts_client {
         context.pool.disconnect(name);
-        return Ok(problem("the hub does not accept this cluster yet: set spec.hubAcceptsClient to true".into()));
+        return Ok(problem(
+            "the hub does not accept this cluster yet: set spec.hubAcceptsClient to true".into(),
+        ));
     }
     ensure_namespace(context, name).await?;
     let found = match credential::find(&context.client, cluster).await {
@@ -96,18 +110,23 @@ async fn connect(context: &Shared, name: &ClusterName, cluster: &ManagedCluster)
                 name,
                 MemberConnection {
                     client,
-                    fingerprint: found.fingerprint,
+                    fingerprint: found.fingerprint.clone(),
                 },
             );
             Ok(CredentialState {
                 source: Some(found.source),
                 server: Some(found.credential.server().to_owned()),
+                fingerprint: Some(found.fingerprint),
                 problem: None,
             })
         }
         Err(error) => {
             context.pool.disconnect(name);
-            Ok(problem(format!("{}: {}", found.source, super::chain(&error))))
+            Ok(problem(format!(
+                "{}: {}",
+                found.source,
+                super::chain(&error)
+            )))
         }
     }
 }
@@ -116,6 +135,7 @@ fn problem(message: String) -> CredentialState {
     CredentialState {
         source: None,
         server: None,
+        fingerprint: None,
         problem: Some(message),
     }
 }
@@ -167,7 +187,8 @@ async fn report(
             patch["metadata"]["resourceVersion"] = json!(cluster.metadata.resource_version);
             patch["spec"] = json!({"taints": taints});
         }
-        api.patch(name.as_str(), &params, &Patch::Merge(patch)).await?;
+        api.patch(name.as_str(), &params, &Patch::Merge(patch))
+            .await?;
     }
     let facts = context.pool.facts(name).map(cluster_report);
     let wanted = status(cluster, connection, facts.as_ref(), now);
@@ -179,12 +200,22 @@ async fn report(
     Ok(())
 }
 
-fn note_transition(context: &Shared, name: &ClusterName, cluster: &ManagedCluster, available: &str, message: &str) {
+fn note_transition(
+    context: &Shared,
+    name: &ClusterName,
+    cluster: &ManagedCluster,
+    available: &str,
+    message: &str,
+) {
     let before = cluster
         .status
         .as_ref()
         .and_then(|status| status.conditions.as_ref())
-        .and_then(|conditions| conditions.iter().find(|condition| condition.type_ == CONDITION_AVAILABLE))
+        .and_then(|conditions| {
+            conditions
+                .iter()
+                .find(|condition| condition.type_ == CONDITION_AVAILABLE)
+        })
         .map(|condition| condition.status.as_str());
     if before == Some(available) {
         return;
@@ -209,7 +240,12 @@ fn note_transition(context: &Shared, name: &ClusterName, cluster: &ManagedCluste
 }
 
 fn cluster_report(facts: MemberFacts) -> ClusterReport {
-    let quantities = |values: BTreeMap<String, String>| values.into_iter().map(|(key, value)| (key, Quantity(value))).collect();
+    let quantities = |values: BTreeMap<String, String>| {
+        values
+            .into_iter()
+            .map(|(key, value)| (key, Quantity(value)))
+            .collect()
+    };
     ClusterReport {
         kubernetes_version: Some(facts.kubernetes_version).filter(|version| !version.is_empty()),
         capacity: quantities(facts.capacity),

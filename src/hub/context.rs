@@ -79,6 +79,8 @@ pub struct CredentialState {
     pub source: Option<String>,
     /// Server without user info.
     pub server: Option<String>,
+    /// Changes when the credential does.
+    pub fingerprint: Option<String>,
     /// Why the cluster cannot be connected to.
     pub problem: Option<String>,
 }

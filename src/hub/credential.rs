@@ -32,7 +32,9 @@ pub struct Found {
 #[derive(Debug, thiserror::Error)]
 pub enum FindError {
     /// None of the sources exists.
-    #[error("no credential in namespace {0}: create a Secret with a kubeconfig and the label {LABEL_CREDENTIAL}=true, or run pilothouse cluster join")]
+    #[error(
+        "no credential in namespace {0}: create a Secret with a kubeconfig and the label {LABEL_CREDENTIAL}=true, or run pilothouse cluster join"
+    )]
     Missing(String),
     /// The named Secret does not exist.
     #[error("secret {0}, which the annotation {ANNOTATION_CREDENTIAL} names, does not exist")]
@@ -72,7 +74,9 @@ pub async fn find(client: &Client, cluster: &ManagedCluster) -> Result<Found, Fi
         source: Box::new(source),
     };
     if let Some(name) = cluster.annotations().get(ANNOTATION_CREDENTIAL) {
-        let name = name.rsplit_once('/').map_or(name.as_str(), |(_, name)| name);
+        let name = name
+            .rsplit_once('/')
+            .map_or(name.as_str(), |(_, name)| name);
         return match secrets.get_opt(name).await.map_err(failed)? {
             Some(secret) => read(&secret),
             None => Err(FindError::NamedMissing(format!("{namespace}/{name}"))),
@@ -149,15 +153,27 @@ mod tests {
 
     #[test]
     fn a_server_and_a_token_make_a_credential() {
-        let found = read(&secret(&[("server", "https://api.example.com:6443\n"), ("token", "hush\n")])).unwrap();
+        let found = read(&secret(&[
+            ("server", "https://api.example.com:6443\n"),
+            ("token", "hush\n"),
+        ]))
+        .unwrap();
         assert_eq!(found.credential.server(), "https://api.example.com:6443");
         assert!(!format!("{found:?}").contains("hush"));
     }
 
     #[test]
     fn a_bad_secret_is_named_and_its_data_is_not() {
-        let error = read(&secret(&[("kubeconfig", "users: hush")])).unwrap_err().to_string();
-        assert!(error.contains("secret aws-sub1/s") && !error.contains("hush"), "{error}");
-        assert!(matches!(read(&secret(&[("other", "x")])), Err(FindError::NoKubeconfig(_))));
+        let error = read(&secret(&[("kubeconfig", "users: hush")]))
+            .unwrap_err()
+            .to_string();
+        assert!(
+            error.contains("secret aws-sub1/s") && !error.contains("hush"),
+            "{error}"
+        );
+        assert!(matches!(
+            read(&secret(&[("other", "x")])),
+            Err(FindError::NoKubeconfig(_))
+        ));
     }
 }

@@ -13,12 +13,12 @@ use super::context::Shared;
 use super::queue::Requeue;
 use super::record::PlacementRecord;
 use super::stores::{Change, PlacementKey, PlacementKind, name_of};
+use crate::api::apps::PlacementRule;
 use crate::api::cluster::{Placement, PlacementDecision};
 use crate::api::{ClusterName, NamespacedName, STATUS_MANAGER};
-use crate::api::apps::PlacementRule;
 use crate::core::placement::{
-    ClusterFacts, DecisionOwner, PlacementInputs, Schedule, decision_objects, placement, placement_rule,
-    placement_status, rule_status,
+    ClusterFacts, DecisionOwner, PlacementInputs, Schedule, decision_objects, placement,
+    placement_rule, placement_status, rule_status,
 };
 
 /// Which placements a change concerns. A change of a cluster concerns all:
@@ -33,27 +33,39 @@ pub fn concerned(context: &Shared, change: &Change) -> Vec<PlacementKey> {
             .filter(|key| key.name.namespace == *namespace)
             .collect(),
         Change::ClusterSet(_) => placements(context).collect(),
-        Change::Cluster(_) | Change::Everything => placements(context).chain(rules(context)).collect(),
+        Change::Cluster(_) | Change::Everything => {
+            placements(context).chain(rules(context)).collect()
+        }
         _ => Vec::new(),
     }
 }
 
 fn rules(context: &Shared) -> impl Iterator<Item = PlacementKey> {
     let rules = context.stores.rules.state();
-    rules.into_iter().map(|rule| rule_key(name_of(rule.as_ref())))
+    rules
+        .into_iter()
+        .map(|rule| rule_key(name_of(rule.as_ref())))
 }
 
 fn placements(context: &Shared) -> impl Iterator<Item = PlacementKey> {
     let placements = context.stores.placements.state();
-    placements.into_iter().map(|placement| placement_key(name_of(placement.as_ref())))
+    placements
+        .into_iter()
+        .map(|placement| placement_key(name_of(placement.as_ref())))
 }
 
 fn rule_key(name: NamespacedName) -> PlacementKey {
-    PlacementKey { kind: PlacementKind::PlacementRule, name }
+    PlacementKey {
+        kind: PlacementKind::PlacementRule,
+        name,
+    }
 }
 
 fn placement_key(name: NamespacedName) -> PlacementKey {
-    PlacementKey { kind: PlacementKind::Placement, name }
+    PlacementKey {
+        kind: PlacementKind::Placement,
+        name,
+    }
 }
 
 /// Facts of all clusters, in the order of their names.
@@ -104,19 +116,25 @@ pub async fn reconcile(context: &Shared, key: &PlacementKey) -> Result<Requeue, 
     let current: Vec<ClusterName> = clusters_of(&existing).collect();
     let schedule = match key.kind {
         PlacementKind::PlacementRule => {
-            let Some(rule) = rule(context, &key.name) else { return Ok(forget(context, key)) };
+            let Some(rule) = rule(context, &key.name) else {
+                return Ok(forget(context, key));
+            };
             let schedule = placement_rule(&rule, &clusters, &current);
             let owner = DecisionOwner::from(rule.as_ref());
             let objects = decision_objects(&owner, &schedule);
             write_decisions(context, &key.name, &schedule, &objects, &existing).await?;
-            if let Some(status) = rule_status(&schedule).filter(|status| rule.status.as_ref() != Some(status)) {
+            if let Some(status) =
+                rule_status(&schedule).filter(|status| rule.status.as_ref() != Some(status))
+            {
                 write_status::<PlacementRule>(context, &key.name, &status).await?;
             }
             record(context, key, &schedule, rule.metadata.generation);
             schedule
         }
         PlacementKind::Placement => {
-            let Some(object) = found_placement(context, &key.name) else { return Ok(forget(context, key)) };
+            let Some(object) = found_placement(context, &key.name) else {
+                return Ok(forget(context, key));
+            };
             let schedule = evaluate(context, &object, &clusters, &current, now);
             let owner = DecisionOwner::from(object.as_ref());
             let objects = decision_objects(&owner, &schedule);
@@ -144,7 +162,10 @@ fn rule(context: &Shared, name: &NamespacedName) -> Option<Arc<PlacementRule>> {
 }
 
 fn found_placement(context: &Shared, name: &NamespacedName) -> Option<Arc<Placement>> {
-    context.stores.placements.find(|placement| name_of(placement) == *name)
+    context
+        .stores
+        .placements
+        .find(|placement| name_of(placement) == *name)
 }
 
 fn evaluate(
@@ -213,15 +234,23 @@ async fn write_decisions(
     }
     let api: Api<PlacementDecision> = Api::namespaced(context.client.clone(), &name.namespace);
     for object in wanted {
-        let found = existing.iter().find(|known| known.name_any() == object.name_any());
+        let found = existing
+            .iter()
+            .find(|known| known.name_any() == object.name_any());
         write_decision(&api, object, found.map(AsRef::as_ref)).await?;
     }
     for object in existing {
-        if wanted.iter().any(|wanted| wanted.name_any() == object.name_any()) {
+        if wanted
+            .iter()
+            .any(|wanted| wanted.name_any() == object.name_any())
+        {
             continue;
         }
         let params = DeleteParams {
-            preconditions: Some(Preconditions { uid: object.uid(), resource_version: None }),
+            preconditions: Some(Preconditions {
+                uid: object.uid(),
+                resource_version: None,
+            }),
             ..DeleteParams::default()
         };
         match api.delete(&object.name_any(), &params).await {
@@ -258,7 +287,10 @@ async fn write_decision(
         }
         Some(found) => {
             let labels = wanted.labels();
-            if labels.iter().any(|(key, value)| found.labels().get(key) != Some(value)) {
+            if labels
+                .iter()
+                .any(|(key, value)| found.labels().get(key) != Some(value))
+            {
                 let patch = Patch::Merge(json!({"metadata": {"labels": labels}}));
                 api.patch(&name, &params, &patch).await?;
             }
@@ -272,7 +304,11 @@ async fn write_decision(
     Ok(())
 }
 
-async fn write_status<K>(context: &Shared, name: &NamespacedName, status: &impl Serialize) -> Result<(), kube::Error>
+async fn write_status<K>(
+    context: &Shared,
+    name: &NamespacedName,
+    status: &impl Serialize,
+) -> Result<(), kube::Error>
 where
     K: kube::Resource<Scope = kube::core::NamespaceResourceScope, DynamicType = ()>
         + Clone
@@ -284,11 +320,17 @@ where
         field_manager: Some(STATUS_MANAGER.into()),
         ..PatchParams::default()
     };
-    match api.patch_status(&name.name, &params, &Patch::Merge(json!({"status": status}))).await {
+    match api
+        .patch_status(
+            &name.name,
+            &params,
+            &Patch::Merge(json!({"status": status})),
+        )
+        .await
+    {
         Ok(_) => Ok(()),
         // Deleted meanwhile: nothing to report to.
         Err(kube::Error::Api(status)) if status.code == 404 => Ok(()),
         Err(error) => Err(error),
     }
 }
-

@@ -69,7 +69,10 @@ async fn write_status(
     subscription: &Subscription,
     decision: &Decision,
 ) -> Result<(), kube::Error> {
-    let reason = decision.failure.as_ref().map(|failure| shorten(&failure.message, MAX_MESSAGE));
+    let reason = decision
+        .failure
+        .as_ref()
+        .map(|failure| shorten(&failure.message, MAX_MESSAGE));
     let message = match (&decision.waiting, decision.phase) {
         (Some(waiting), _) => Some(waiting.clone()),
         // RHACM's word for "not held back by a time window".
@@ -80,11 +83,16 @@ async fn write_status(
         phase: Some(decision.phase.as_str().to_owned()).filter(|phase| !phase.is_empty()),
         reason,
         message,
-        appstatus_reference: Some(format!("kubectl get appsubreport -n {} {}", name.namespace, name.name)),
+        appstatus_reference: Some(format!(
+            "kubectl get appsubreport -n {} {}",
+            name.namespace, name.name
+        )),
         ..SubscriptionStatusFields::default()
     };
     let current = subscription.status.clone().unwrap_or_default();
-    wanted.last_update_time.clone_from(&current.last_update_time);
+    wanted
+        .last_update_time
+        .clone_from(&current.last_update_time);
     wanted.ansiblejobs.clone_from(&current.ansiblejobs);
     wanted.statuses.clone_from(&current.statuses);
     if wanted == current {
@@ -97,7 +105,10 @@ async fn write_status(
         "appstatusReference": wanted.appstatus_reference,
         "lastUpdateTime": Time(whole_second(Timestamp::now())),
     }});
-    unless_gone(api.patch_status(&name.name, &params(), &Patch::Merge(patch)).await)
+    unless_gone(
+        api.patch_status(&name.name, &params(), &Patch::Merge(patch))
+            .await,
+    )
 }
 
 /// `git-current-commit`: the commit that every placed cluster holds.
@@ -112,12 +123,21 @@ async fn write_commit(
         .get(name)
         .map(|record| record.placed.clone())
         .unwrap_or_default();
-    let mut revisions = placed
-        .iter()
-        .map(|cluster| deliveries.get(cluster).and_then(|delivery| delivery.revision.clone()));
-    let Some(Some(revision)) = revisions.next() else { return Ok(()) };
+    let mut revisions = placed.iter().map(|cluster| {
+        deliveries
+            .get(cluster)
+            .and_then(|delivery| delivery.revision.clone())
+    });
+    let Some(Some(revision)) = revisions.next() else {
+        return Ok(());
+    };
     let same = revisions.all(|other| other.as_ref() == Some(&revision));
-    if !same || subscription.annotations().get(ANNOTATION_GIT_CURRENT_COMMIT) == Some(&revision) {
+    if !same
+        || subscription
+            .annotations()
+            .get(ANNOTATION_GIT_CURRENT_COMMIT)
+            == Some(&revision)
+    {
         return Ok(());
     }
     let api: Api<Subscription> = Api::namespaced(context.client.clone(), &name.namespace);
@@ -126,18 +146,26 @@ async fn write_commit(
 }
 
 /// Keeps the history of revisions: how many clusters hold it, and how long it took.
-fn note_progress(context: &Shared, name: &NamespacedName, deliveries: &BTreeMap<ClusterName, ClusterDelivery>) {
+fn note_progress(
+    context: &Shared,
+    name: &NamespacedName,
+    deliveries: &BTreeMap<ClusterName, ClusterDelivery>,
+) {
     let mut live = None;
     {
         let mut records = context.subscriptions();
-        let Some(record) = records.get_mut(name) else { return };
+        let Some(record) = records.get_mut(name) else {
+            return;
+        };
         let placed = record.placed.clone();
         let failure = placed
             .iter()
             .filter_map(|cluster| deliveries.get(cluster))
             .find_map(first_failure)
             .map(|(_, failure)| failure);
-        let Some(newest) = record.history.first_mut() else { return };
+        let Some(newest) = record.history.first_mut() else {
+            return;
+        };
         newest.placed = placed.len();
         newest.applied = placed
             .iter()
@@ -148,7 +176,11 @@ fn note_progress(context: &Shared, name: &NamespacedName, deliveries: &BTreeMap<
         if newest.applied == newest.placed && newest.placed > 0 && newest.live_after_ms.is_none() {
             let took = Timestamp::now().duration_since(newest.seen_at);
             newest.live_after_ms = u64::try_from(took.as_millis()).ok();
-            live = Some((newest.commit.clone(), newest.placed, newest.live_after_ms.unwrap_or_default()));
+            live = Some((
+                newest.commit.clone(),
+                newest.placed,
+                newest.live_after_ms.unwrap_or_default(),
+            ));
         }
     }
     if let Some((commit, clusters, took)) = live {
@@ -187,19 +219,29 @@ async fn announce(
     decision: &Decision,
     deliveries: &BTreeMap<ClusterName, ClusterDelivery>,
 ) {
-    let failing = decision.failure.clone().map(|failure| (None, failure)).or_else(|| {
-        deliveries.values().find_map(|delivery| {
-            let (object, failure) = first_failure(delivery)?;
-            let message = match object.as_str() {
-                "" => format!("{}: {}", delivery.cluster, failure.message),
-                object => format!("{object} on {}: {}", delivery.cluster, failure.message),
-            };
-            Some((Some(delivery.cluster.clone()), Failure { message, ..failure }))
-        })
+    let failing = decision
+        .failure
+        .clone()
+        .map(|failure| (None, failure))
+        .or_else(|| {
+            deliveries.values().find_map(|delivery| {
+                let (object, failure) = first_failure(delivery)?;
+                let message = match object.as_str() {
+                    "" => format!("{}: {}", delivery.cluster, failure.message),
+                    object => format!("{object} on {}: {}", delivery.cluster, failure.message),
+                };
+                Some((
+                    Some(delivery.cluster.clone()),
+                    Failure { message, ..failure },
+                ))
+            })
+        });
+    let settled = deliveries.values().all(|delivery| {
+        matches!(
+            delivery.phase,
+            DeliveryPhase::Applied | DeliveryPhase::Removed
+        )
     });
-    let settled = deliveries
-        .values()
-        .all(|delivery| matches!(delivery.phase, DeliveryPhase::Applied | DeliveryPhase::Removed));
     let before = {
         let mut records = context.subscriptions();
         let record = records.entry(name.clone()).or_default();
@@ -216,7 +258,13 @@ async fn announce(
         return;
     }
     let (type_, severity, reason, message, cluster) = match failing {
-        Some((cluster, failure)) => (EventType::Warning, Severity::Bad, failure.reason, failure.message, cluster),
+        Some((cluster, failure)) => (
+            EventType::Warning,
+            Severity::Bad,
+            failure.reason,
+            failure.message,
+            cluster,
+        ),
         None => (
             EventType::Normal,
             Severity::Good,
@@ -234,7 +282,11 @@ async fn announce(
         action: "Deliver".into(),
         secondary: None,
     };
-    if let Err(error) = context.recorder.publish(&event, &subscription.object_ref(&())).await {
+    if let Err(error) = context
+        .recorder
+        .publish(&event, &subscription.object_ref(&()))
+        .await
+    {
         tracing::debug!(subscription = %name, error = %super::chain(&error), "event was not published");
     }
 }

@@ -53,8 +53,10 @@ pub async fn reconcile(context: &Shared) -> Result<Requeue, kube::Error> {
     for binding in context.stores.bindings.state() {
         let status = binding_status(&binding, &known, now);
         if binding.status.as_ref() != Some(&status) {
-            let api: Api<ManagedClusterSetBinding> =
-                Api::namespaced(context.client.clone(), &binding.namespace().unwrap_or_default());
+            let api: Api<ManagedClusterSetBinding> = Api::namespaced(
+                context.client.clone(),
+                &binding.namespace().unwrap_or_default(),
+            );
             let patch = Patch::Merge(json!({"status": status}));
             ignore_missing(api.patch_status(&binding.name_any(), &params, &patch).await)?;
         }
@@ -93,14 +95,20 @@ fn built_in() -> [ManagedClusterSet; 2] {
             "global",
             ManagedClusterSelector {
                 selector_type: Some("LabelSelector".into()),
-                label_selector: Some(k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector::default()),
+                label_selector: Some(
+                    k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector::default(),
+                ),
             },
         ),
     ]
 }
 
 /// Creates a built-in set, or rolls its selector back, as OCM's hub does.
-async fn ensure(context: &Shared, api: &Api<ManagedClusterSet>, wanted: &ManagedClusterSet) -> Result<(), kube::Error> {
+async fn ensure(
+    context: &Shared,
+    api: &Api<ManagedClusterSet>,
+    wanted: &ManagedClusterSet,
+) -> Result<(), kube::Error> {
     let name = wanted.name_any();
     let Some(found) = context.stores.sets.find(|set| set.name_any() == name) else {
         let params = PostParams {
@@ -113,7 +121,10 @@ async fn ensure(context: &Shared, api: &Api<ManagedClusterSet>, wanted: &Managed
             Err(error) => Err(error),
         };
     };
-    let frozen = found.annotations().get(ANNOTATION_AUTOUPDATE).is_some_and(|value| value == "false");
+    let frozen = found
+        .annotations()
+        .get(ANNOTATION_AUTOUPDATE)
+        .is_some_and(|value| value == "false");
     if frozen || same_selector(&found, wanted) {
         return Ok(());
     }

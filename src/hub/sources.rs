@@ -156,23 +156,24 @@ impl Sources {
         groups.retain(|group| !lock(&group.members).is_empty());
     }
 
-    /// Asks at once the repositories that `matches` (given the URL as the
-    /// Channel has it, and the reference), expecting `commit` when known.
-    /// Returns how many are asked.
+    /// Asks at once the repositories for which `expected` (given the URL as
+    /// the Channel has it, and the reference) returns something: the commit to
+    /// expect there, when it is known. Returns how many are asked.
     pub fn trigger(
         &self,
-        matches: impl Fn(&str, &Reference) -> bool,
-        commit: Option<ObjectId>,
+        expected: impl Fn(&str, &Reference) -> Option<Option<ObjectId>>,
     ) -> usize {
         let groups = lock(&self.groups).clone();
-        groups
-            .iter()
-            .filter(|group| matches(&group.repository.url, &group.reference))
-            .map(|group| match commit {
-                Some(commit) => group.watcher.trigger_expecting(commit),
-                None => group.watcher.trigger(),
-            })
-            .count()
+        let mut asked = 0;
+        for group in &groups {
+            match expected(&group.repository.url, &group.reference) {
+                None => continue,
+                Some(Some(commit)) => group.watcher.trigger_expecting(commit),
+                Some(None) => group.watcher.trigger(),
+            }
+            asked += 1;
+        }
+        asked
     }
 
     fn group_for(&self, want: &Want) -> Result<Arc<Group>, GitError> {

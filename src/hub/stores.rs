@@ -9,6 +9,8 @@ use std::hash::Hash;
 use std::sync::Arc;
 
 use futures::StreamExt;
+use k8s_openapi::api::core::v1::{Namespace, Secret};
+use kube::core::PartialObjectMeta;
 use kube::runtime::reflector::{self, Store};
 use kube::runtime::watcher::{self, Event};
 use kube::runtime::{WatchStreamExt, watcher as start_watcher};
@@ -112,6 +114,7 @@ pub struct Stores {
     pub bindings: Store<ManagedClusterSetBinding>,
     /// Applications.
     pub applications: Store<Application>,
+    admin_namespaces: Store<PartialObjectMeta<Namespace>>,
     ready: Vec<watch::Receiver<bool>>,
     problems: Arc<std::sync::Mutex<std::collections::BTreeMap<&'static str, String>>>,
 }
@@ -145,6 +148,11 @@ impl Changes {
 pub struct ChangeReader(broadcast::Receiver<Change>);
 
 impl ChangeReader {
+    /// Drops what has come so far: the reader is about to look at everything.
+    pub fn skip(&mut self) {
+        self.0 = self.0.resubscribe();
+    }
+
     /// The next change; [`Change::Everything`] when some were lost. `None` when
     /// the hub ends.
     pub async fn next(&mut self) -> Option<Change> {
@@ -197,7 +205,15 @@ impl Stores {
         let applications = start.watch("applications", |o: &Application| {
             Change::Application(name_of(o))
         });
+        let admin = format!("{}=true", crate::api::LABEL_SUBSCRIPTION_ADMIN);
+        let admin_namespaces = start.watch_selected(
+            "namespaces",
+            watcher::Config::default().labels(&admin),
+            |_: &PartialObjectMeta<Namespace>| Change::Everything,
+        );
+        start.watch_credentials();
         Self {
+            admin_namespaces,
             channels,
             subscriptions,
             rules,
@@ -218,6 +234,14 @@ impl Stores {
             // A closed channel means shutdown; nobody acts on the caches then.
             let _ = ready.clone().wait_for(|ready| *ready).await;
         }
+    }
+
+    /// Whether a namespace is labelled as that of a subscription-admin.
+    #[must_use]
+    pub fn is_admin_namespace(&self, namespace: &str) -> bool {
+        self.admin_namespaces
+            .find(|found| found.name_any() == namespace)
+            .is_some()
     }
 
     /// Watches that are failing, as sentences for the hub's health.
@@ -269,16 +293,46 @@ impl Starter<'_> {
         K: Resource + Clone + DeserializeOwned + Debug + Send + Sync + 'static,
         K::DynamicType: Default + Eq + Hash + Clone,
     {
+        self.watch_selected(kind, watcher::Config::default(), change)
+    }
+
+    /// Watches the metadata of Secrets that may hold a cluster's credential.
+    /// Only the trigger is used: the data is read when it is needed.
+    fn watch_credentials(&mut self) {
+        let labelled = format!("{}=true", crate::api::LABEL_CREDENTIAL);
+        let import = format!("metadata.name={}", crate::api::AUTO_IMPORT_SECRET);
+        let change = |secret: &PartialObjectMeta<Secret>| {
+            Change::Credential(ClusterName::from(secret.namespace().unwrap_or_default()))
+        };
+        let _ = self.watch_selected(
+            "secrets",
+            watcher::Config::default().labels(&labelled),
+            change,
+        );
+        let _ = self.watch_selected(
+            "import secrets",
+            watcher::Config::default().fields(&import),
+            change,
+        );
+    }
+
+    fn watch_selected<K>(
+        &mut self,
+        kind: &'static str,
+        config: watcher::Config,
+        change: fn(&K) -> Change,
+    ) -> Store<K>
+    where
+        K: Resource + Clone + DeserializeOwned + Debug + Send + Sync + 'static,
+        K::DynamicType: Default + Eq + Hash + Clone,
+    {
         let (store, writer) = reflector::store();
         let (ready_tx, ready_rx) = watch::channel(false);
         self.ready.push(ready_rx);
-        let stream = start_watcher(
-            Api::<K>::all(self.client.clone()),
-            watcher::Config::default(),
-        )
-        .default_backoff()
-        .modify(|object: &mut K| object.meta_mut().managed_fields = None)
-        .reflect(writer);
+        let stream = start_watcher(Api::<K>::all(self.client.clone()), config)
+            .default_backoff()
+            .modify(|object: &mut K| object.meta_mut().managed_fields = None)
+            .reflect(writer);
         let reader = store.clone();
         let changes = self.changes.clone();
         let problems = Arc::clone(&self.problems);

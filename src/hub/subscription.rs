@@ -8,6 +8,8 @@ mod execute;
 mod metadata;
 mod placed;
 
+pub(super) use execute::facts as commit_facts;
+
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
@@ -30,7 +32,9 @@ const AWAIT_SECRET: Duration = Duration::from_secs(15);
 #[must_use]
 pub fn concerned(context: &Shared, change: &Change) -> Vec<NamespacedName> {
     match change {
-        Change::Subscription(name) | Change::Source(name) | Change::Delivery(_, name) => vec![name.clone()],
+        Change::Subscription(name) | Change::Source(name) | Change::Delivery(_, name) => {
+            vec![name.clone()]
+        }
         Change::Channel(channel) => {
             let channel = channel.to_string();
             select(context, |subscription| subscription.spec.channel == channel)
@@ -41,16 +45,27 @@ pub fn concerned(context: &Shared, change: &Change) -> Vec<NamespacedName> {
         Change::PlacementRule(name) => placement_users(context, PlacementKind::PlacementRule, name),
         Change::Placement(name) => placement_users(context, PlacementKind::Placement, name),
         // Inline placements look at clusters themselves; all may hold something on a member.
-        Change::Cluster(_) => select(context, |subscription| placed::reference(subscription).is_none()),
+        Change::Cluster(_) => select(context, |subscription| {
+            placed::reference(subscription).is_none()
+        }),
         Change::Member(cluster) => on_cluster(context, cluster),
         Change::Everything => select(context, |_| true),
         _ => Vec::new(),
     }
 }
 
-fn placement_users(context: &Shared, kind: PlacementKind, name: &NamespacedName) -> Vec<NamespacedName> {
-    let key = PlacementKey { kind, name: name.clone() };
-    select(context, |subscription| placed::reference(subscription) == Some(Ok(key.clone())))
+fn placement_users(
+    context: &Shared,
+    kind: PlacementKind,
+    name: &NamespacedName,
+) -> Vec<NamespacedName> {
+    let key = PlacementKey {
+        kind,
+        name: name.clone(),
+    };
+    select(context, |subscription| {
+        placed::reference(subscription) == Some(Ok(key.clone()))
+    })
 }
 
 fn select(context: &Shared, wanted: impl Fn(&Subscription) -> bool) -> Vec<NamespacedName> {
@@ -81,13 +96,21 @@ fn on_cluster(context: &Shared, cluster: &ClusterName) -> Vec<NamespacedName> {
 /// # Errors
 /// When the hub's API fails; the key backs off.
 pub async fn reconcile(context: &Shared, name: &NamespacedName) -> Result<Requeue, kube::Error> {
-    let found = context.stores.subscriptions.find(|subscription| name_of(subscription) == *name);
+    let found = context
+        .stores
+        .subscriptions
+        .find(|subscription| name_of(subscription) == *name);
     let Some(subscription) = found else {
         forget(context, name);
         return Ok(Requeue::Await);
     };
     let deleting = subscription.metadata.deletion_timestamp.is_some();
-    if deleting && !subscription.finalizers().iter().any(|finalizer| finalizer == FINALIZER) {
+    if deleting
+        && !subscription
+            .finalizers()
+            .iter()
+            .any(|finalizer| finalizer == FINALIZER)
+    {
         forget(context, name);
         return Ok(Requeue::Await);
     }
@@ -116,7 +139,11 @@ pub async fn reconcile(context: &Shared, name: &NamespacedName) -> Result<Requeu
     remember(context, name, &gathered, &decision);
     // report (the hub's API, only what changed)
     report::report(context, name, &subscription, &decision).await?;
-    Ok(if gathered.awaits_secret { Requeue::After(AWAIT_SECRET) } else { Requeue::Await })
+    Ok(if gathered.awaits_secret {
+        Requeue::After(AWAIT_SECRET)
+    } else {
+        Requeue::Await
+    })
 }
 
 /// Everything a pass needs to know.
@@ -148,13 +175,20 @@ async fn gather(
     };
     let mut holders = before.1;
     for cluster in context.pool.clusters() {
-        if context.pool.inventories(&cluster).is_some_and(|found| found.contains(name)) {
+        if context
+            .pool
+            .inventories(&cluster)
+            .is_some_and(|found| found.contains(name))
+        {
             holders.insert(cluster);
         }
     }
     let inputs = Inputs {
         deleting,
-        paused: subscription.labels().get(LABEL_SUBSCRIPTION_PAUSE).is_some_and(|value| value == "true"),
+        paused: subscription
+            .labels()
+            .get(LABEL_SUBSCRIPTION_PAUSE)
+            .is_some_and(|value| value == "true"),
         unsupported: unsupported(subscription),
         placement: placed.placement,
         content: content.content.clone(),
@@ -183,7 +217,9 @@ fn remember(context: &Shared, name: &NamespacedName, gathered: &Gathered, decisi
         // Held: what was decided before still stands.
         crate::core::subscription::Placement::Failed(_) => std::mem::take(&mut record.placed),
     };
-    if let (Content::Ready { .. }, Some(commit)) = (&gathered.content.content, &gathered.content.commit) {
+    if let (Content::Ready { .. }, Some(commit)) =
+        (&gathered.content.content, &gathered.content.commit)
+    {
         execute::note_revision(record, commit);
     }
 }

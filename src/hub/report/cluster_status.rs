@@ -11,10 +11,12 @@ use kube::core::ObjectMeta;
 
 use super::{unless_gone, whole_second};
 use crate::api::apps::{
-    OverallStatus, PackageStatus, SubscriptionClusterStatus, SubscriptionStatus, SubscriptionStatusSpec,
+    OverallStatus, PackageStatus, SubscriptionClusterStatus, SubscriptionStatus,
+    SubscriptionStatusSpec,
 };
 use crate::api::{
-    ANNOTATION_HOSTING_SUBSCRIPTION, ClusterName, LABEL_REPORT_CLUSTER, NamespacedName, STATUS_MANAGER,
+    ANNOTATION_HOSTING_SUBSCRIPTION, ClusterName, LABEL_REPORT_CLUSTER, NamespacedName,
+    STATUS_MANAGER,
 };
 use crate::core::delivery::ClusterDelivery;
 use crate::hub::context::Shared;
@@ -43,7 +45,8 @@ pub(super) async fn write(
         if before == Some(&key) || (before.is_none() && packages.is_empty()) {
             continue;
         }
-        let api: Api<SubscriptionStatus> = Api::namespaced(context.client.clone(), cluster.as_str());
+        let api: Api<SubscriptionStatus> =
+            Api::namespaced(context.client.clone(), cluster.as_str());
         let object = object_name(name);
         if packages.is_empty() {
             unless_gone(api.delete(&object, &DeleteParams::default()).await)?;
@@ -53,7 +56,11 @@ pub(super) async fn write(
             unless_gone(api.patch(&object, &params, &Patch::Apply(&status)).await)?;
         }
         let mut records = context.subscriptions();
-        records.entry(name.clone()).or_default().packages.insert(cluster.clone(), key);
+        records
+            .entry(name.clone())
+            .or_default()
+            .packages
+            .insert(cluster.clone(), key);
     }
     Ok(())
 }
@@ -101,7 +108,10 @@ fn status(
                 subscription: Some(OverallStatus {
                     phase: "Failed".into(),
                     message: super::shorten(&message, super::MAX_MESSAGE),
-                    last_update_time: packages.iter().filter_map(|package| package.last_update_time.clone()).max(),
+                    last_update_time: packages
+                        .iter()
+                        .filter_map(|package| package.last_update_time.clone())
+                        .max(),
                 }),
                 packages: Some(packages),
             }),

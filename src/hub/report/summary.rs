@@ -8,7 +8,8 @@ use kube::{Api, Resource};
 
 use super::unless_gone;
 use crate::api::apps::{
-    ReportResource, ReportResult, ReportSummary, Subscription, SubscriptionReport, SubscriptionReportFields,
+    ReportResource, ReportResult, ReportSummary, Subscription, SubscriptionReport,
+    SubscriptionReportFields,
 };
 use crate::api::{ANNOTATION_HOSTING_SUBSCRIPTION, ClusterName, NamespacedName, STATUS_MANAGER};
 use crate::core::delivery::{ClusterDelivery, DeliveryPhase};
@@ -34,9 +35,12 @@ pub(super) async fn write(
         .subscriptions()
         .get(name)
         .and_then(|record| record.reported.clone());
-    let busy = deliveries
-        .values()
-        .any(|delivery| matches!(delivery.phase, DeliveryPhase::Pending | DeliveryPhase::Applying));
+    let busy = deliveries.values().any(|delivery| {
+        matches!(
+            delivery.phase,
+            DeliveryPhase::Pending | DeliveryPhase::Applying
+        )
+    });
     if busy && before.is_some() {
         return Ok(());
     }
@@ -61,7 +65,9 @@ pub(super) async fn write(
             ANNOTATION_HOSTING_SUBSCRIPTION.to_owned(),
             label_value(name),
         )])),
-        owner_references: subscription.controller_owner_ref(&()).map(|owner| vec![owner]),
+        owner_references: subscription
+            .controller_owner_ref(&())
+            .map(|owner| vec![owner]),
         ..ObjectMeta::default()
     };
     let params = PatchParams::apply(STATUS_MANAGER).force();
@@ -71,7 +77,11 @@ pub(super) async fn write(
 }
 
 fn remember(context: &Shared, name: &NamespacedName, fields: SubscriptionReportFields) {
-    context.subscriptions().entry(name.clone()).or_default().reported = Some(fields);
+    context
+        .subscriptions()
+        .entry(name.clone())
+        .or_default()
+        .reported = Some(fields);
 }
 
 /// `ns.name`, cut to what a label may hold.
@@ -86,8 +96,17 @@ fn fields(deliveries: &BTreeMap<ClusterName, ClusterDelivery>) -> SubscriptionRe
         .values()
         .filter(|delivery| delivery.phase != DeliveryPhase::Removed)
         .collect();
-    let count = |word: &str| shown.iter().filter(|delivery| result(delivery) == Some(word)).count().to_string();
-    let in_progress = shown.iter().filter(|delivery| result(delivery).is_none()).count();
+    let count = |word: &str| {
+        shown
+            .iter()
+            .filter(|delivery| result(delivery) == Some(word))
+            .count()
+            .to_string()
+    };
+    let in_progress = shown
+        .iter()
+        .filter(|delivery| result(delivery).is_none())
+        .count();
     let results = shown
         .iter()
         .filter_map(|delivery| {
@@ -128,7 +147,9 @@ fn fields(deliveries: &BTreeMap<ClusterName, ClusterDelivery>) -> SubscriptionRe
 fn result(delivery: &ClusterDelivery) -> Option<&'static str> {
     match delivery.phase {
         DeliveryPhase::Applied | DeliveryPhase::Removed => Some(DEPLOYED),
-        DeliveryPhase::Failed if delivery.failure.is_some() && delivery.objects.is_empty() => Some(PROPAGATION_FAILED),
+        DeliveryPhase::Failed if delivery.failure.is_some() && delivery.objects.is_empty() => {
+            Some(PROPAGATION_FAILED)
+        }
         DeliveryPhase::Failed => Some(FAILED),
         DeliveryPhase::Pending | DeliveryPhase::Applying | DeliveryPhase::Removing => None,
     }
@@ -168,7 +189,12 @@ mod tests {
         ]);
         let summary = fields(&deliveries).summary.unwrap();
         assert_eq!(
-            (summary.deployed.as_str(), summary.failed.as_str(), summary.in_progress.as_str(), summary.clusters.as_str()),
+            (
+                summary.deployed.as_str(),
+                summary.failed.as_str(),
+                summary.in_progress.as_str(),
+                summary.clusters.as_str()
+            ),
             ("1", "1", "1", "3")
         );
     }

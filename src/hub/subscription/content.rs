@@ -36,7 +36,9 @@ pub(super) struct Found {
 impl Default for Found {
     fn default() -> Self {
         Self {
-            content: Content::Pending { message: String::new() },
+            content: Content::Pending {
+                message: String::new(),
+            },
             rendered: None,
             commit: None,
             words: SourceWords::default(),
@@ -60,7 +62,8 @@ pub(super) async fn find(
         Ok(channel) => channel,
         Err(failure) => return Ok(found.failed(failure)),
     };
-    let source = source_spec(&channel, subscription).and_then(|spec| Ok((spec, package_filter(subscription)?)));
+    let source = source_spec(&channel, subscription)
+        .and_then(|spec| Ok((spec, package_filter(subscription)?)));
     let (spec, filter) = match source {
         Ok(source) => source,
         Err(error) => return Ok(found.failed(invalid("SourceInvalid", error.to_string()))),
@@ -76,7 +79,10 @@ pub(super) async fn find(
         }
     };
     let want = reference(&spec.reference).map(|reference| Want {
-        repository: RepositorySpec { url: spec.url.clone(), auth },
+        repository: RepositorySpec {
+            url: spec.url.clone(),
+            auth,
+        },
         reference,
         path: spec.path.clone(),
         filter,
@@ -116,9 +122,9 @@ impl Found {
 
 fn channel(context: &Shared, subscription: &Subscription) -> Result<Arc<Channel>, Failure> {
     let text = &subscription.spec.channel;
-    let name: NamespacedName = text.parse().map_err(|error| {
-        invalid("ChannelInvalid", format!("spec.channel {error}"))
-    })?;
+    let name: NamespacedName = text
+        .parse()
+        .map_err(|error| invalid("ChannelInvalid", format!("spec.channel {error}")))?;
     context
         .stores
         .channels
@@ -131,7 +137,11 @@ fn channel(context: &Shared, subscription: &Subscription) -> Result<Arc<Channel>
 }
 
 /// Reads the Channel's Secret and ConfigMap, only from its own namespace.
-async fn auth(context: &Shared, channel: &Channel, spec: &SourceSpec) -> Result<Result<Auth, Failure>, kube::Error> {
+async fn auth(
+    context: &Shared,
+    channel: &Channel,
+    spec: &SourceSpec,
+) -> Result<Result<Auth, Failure>, kube::Error> {
     let namespace = channel.namespace().unwrap_or_default();
     let mut auth = Auth {
         insecure_skip_verify: spec.insecure_skip_verify,
@@ -145,7 +155,12 @@ async fn auth(context: &Shared, channel: &Channel, spec: &SourceSpec) -> Result<
         match credential(&secret) {
             Ok(credential) => auth.credential = credential,
             Err(reason) => {
-                return Ok(Err(invalid("SecretInvalid", format!("secret {namespace}/{name}, which the channel's secretRef names, {reason}"))));
+                return Ok(Err(invalid(
+                    "SecretInvalid",
+                    format!(
+                        "secret {namespace}/{name}, which the channel's secretRef names, {reason}"
+                    ),
+                )));
             }
         }
     }
@@ -157,7 +172,10 @@ async fn auth(context: &Shared, channel: &Channel, spec: &SourceSpec) -> Result<
         let data = config_map.data.unwrap_or_default();
         auth.ca_certs = data.get("caCerts").cloned();
         // The deprecated older form of spec.insecureSkipVerify.
-        if data.get("insecureSkipVerify").is_some_and(|value| value == "true") {
+        if data
+            .get("insecureSkipVerify")
+            .is_some_and(|value| value == "true")
+        {
             auth.insecure_skip_verify = true;
         }
     }
@@ -173,10 +191,17 @@ fn credential(secret: &Secret) -> Result<Credential, &'static str> {
             .map(|text| text.trim().trim_matches('"').to_owned())
             .filter(|text| !text.is_empty())
     };
-    match (text("user"), text("accessToken"), text("clientCert"), text("clientKey")) {
+    match (
+        text("user"),
+        text("accessToken"),
+        text("clientCert"),
+        text("clientKey"),
+    ) {
         (Some(user), Some(token), _, _) => Ok(Credential::Basic { user, token }),
         (_, _, Some(cert), Some(key)) => Ok(Credential::ClientCertificate { cert, key }),
-        _ if text("sshKey").is_some() => Err("holds an sshKey, which is not supported yet; use an https URL with user and accessToken"),
+        _ if text("sshKey").is_some() => Err(
+            "holds an sshKey, which is not supported yet; use an https URL with user and accessToken",
+        ),
         _ => Err("needs the keys user and accessToken, or clientCert and clientKey"),
     }
 }
@@ -232,7 +257,9 @@ fn missing(kind: &str, namespace: &str, name: &str, field: &str) -> Failure {
     Failure {
         class: FailureClass::Waiting,
         reason: "ChannelIncomplete".into(),
-        message: format!("{kind} {namespace}/{name}, which the channel's {field} names, does not exist; create it in the channel's namespace"),
+        message: format!(
+            "{kind} {namespace}/{name}, which the channel's {field} names, does not exist; create it in the channel's namespace"
+        ),
     }
 }
 
@@ -255,10 +282,14 @@ mod tests {
     #[test]
     fn the_secret_shapes_of_channels_are_read() {
         let basic = credential(&secret(&[("user", "bot\n"), ("accessToken", "\"hush\"\n")]));
-        assert!(matches!(basic, Ok(Credential::Basic { user, token }) if user == "bot" && token == "hush"));
+        assert!(
+            matches!(basic, Ok(Credential::Basic { user, token }) if user == "bot" && token == "hush")
+        );
         let cert = credential(&secret(&[("clientCert", "c"), ("clientKey", "k")]));
         assert!(matches!(cert, Ok(Credential::ClientCertificate { .. })));
-        assert!(credential(&secret(&[("sshKey", "k")])).is_err_and(|reason| reason.contains("sshKey")));
+        assert!(
+            credential(&secret(&[("sshKey", "k")])).is_err_and(|reason| reason.contains("sshKey"))
+        );
         assert!(credential(&secret(&[("user", "bot")])).is_err());
     }
 }

@@ -44,7 +44,9 @@ pub(super) fn execute(
     for (cluster, wish) in &decision.wishes {
         match (wish, &desired) {
             (Wish::Deliver, Some(desired)) => {
-                context.pool.desire(cluster, name, Desire::Deliver(Arc::clone(desired)));
+                context
+                    .pool
+                    .desire(cluster, name, Desire::Deliver(Arc::clone(desired)));
                 asked.insert(cluster.clone());
             }
             (Wish::Remove, _) => {
@@ -56,7 +58,10 @@ pub(super) fn execute(
             }
             (Wish::Hold, _) | (Wish::Deliver, None) => {
                 // Healing goes on with what was delivered before, unless someone paused it.
-                let first = !context.subscriptions().get(name).is_some_and(|record| record.asked.contains(cluster));
+                let first = !context
+                    .subscriptions()
+                    .get(name)
+                    .is_some_and(|record| record.asked.contains(cluster));
                 if gathered.inputs.paused || first {
                     context.pool.desire(cluster, name, Desire::Hold);
                 }
@@ -64,12 +69,21 @@ pub(super) fn execute(
             }
         }
     }
-    context.subscriptions().entry(name.clone()).or_default().asked = asked;
+    context
+        .subscriptions()
+        .entry(name.clone())
+        .or_default()
+        .asked = asked;
     gathered.inputs.deleting && gone
 }
 
 /// Whether nothing is left on a cluster that could be removed.
-fn removed(context: &Shared, name: &NamespacedName, cluster: &ClusterName, subscription: &Subscription) -> bool {
+fn removed(
+    context: &Shared,
+    name: &NamespacedName,
+    cluster: &ClusterName,
+    subscription: &Subscription,
+) -> bool {
     match context.pool.connection(cluster) {
         // Left the hub: nobody can reach it any more.
         None => true,
@@ -85,7 +99,12 @@ fn removed(context: &Shared, name: &NamespacedName, cluster: &ClusterName, subsc
     }
 }
 
-fn overdue(context: &Shared, name: &NamespacedName, cluster: &ClusterName, subscription: &Subscription) -> bool {
+fn overdue(
+    context: &Shared,
+    name: &NamespacedName,
+    cluster: &ClusterName,
+    subscription: &Subscription,
+) -> bool {
     let Some(deleted) = &subscription.metadata.deletion_timestamp else {
         return false;
     };
@@ -94,7 +113,9 @@ fn overdue(context: &Shared, name: &NamespacedName, cluster: &ClusterName, subsc
         context.note(
             Severity::Warning,
             "Orphaned",
-            format!("{name} is deleted, but {cluster} did not answer: what it left there is orphaned"),
+            format!(
+                "{name} is deleted, but {cluster} did not answer: what it left there is orphaned"
+            ),
             Some(name),
             Some(cluster),
         );
@@ -143,9 +164,15 @@ fn note_services(record: &mut SubscriptionRecord, rendered: &Rendered, namespace
     record.exports = rendered
         .manifests
         .iter()
-        .filter(|manifest| manifest.id.kind == "ServiceExport" && manifest.id.group == "multicluster.x-k8s.io")
+        .filter(|manifest| {
+            manifest.id.kind == "ServiceExport" && manifest.id.group == "multicluster.x-k8s.io"
+        })
         .map(|manifest| {
-            let own = manifest.id.namespace.clone().unwrap_or_else(|| namespace.to_owned());
+            let own = manifest
+                .id
+                .namespace
+                .clone()
+                .unwrap_or_else(|| namespace.to_owned());
             NamespacedName::new(own, manifest.id.name.clone())
         })
         .collect();
@@ -154,8 +181,15 @@ fn note_services(record: &mut SubscriptionRecord, rendered: &Rendered, namespace
 /// Adds a commit that changed the content to the history.
 pub(super) fn note_revision(record: &mut SubscriptionRecord, commit: &Commit) {
     let id = commit.id.to_string();
-    let Some(desired) = &record.desired else { return };
-    if desired.revision != id || record.history.first().is_some_and(|newest| newest.commit.id == id) {
+    let Some(desired) = &record.desired else {
+        return;
+    };
+    if desired.revision != id
+        || record
+            .history
+            .first()
+            .is_some_and(|newest| newest.commit.id == id)
+    {
         return;
     }
     record.reached.clear();

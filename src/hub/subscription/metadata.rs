@@ -8,7 +8,9 @@ use kube::{Api, ResourceExt};
 use serde_json::json;
 
 use crate::api::apps::Subscription;
-use crate::api::{ANNOTATION_RECONCILE_RATE, FINALIZER, LABEL_APP, LABEL_PART_OF, NamespacedName, STATUS_MANAGER};
+use crate::api::{
+    ANNOTATION_RECONCILE_RATE, FINALIZER, LABEL_APP, LABEL_PART_OF, NamespacedName, STATUS_MANAGER,
+};
 use crate::hub::context::Shared;
 use crate::hub::stores::name_of;
 
@@ -35,7 +37,11 @@ pub(super) async fn ensure(
     let mut patch = json!({"metadata": {"labels": labels}});
     if !has_finalizer {
         // The list is replaced whole: only against the version that was read.
-        let all: Vec<&str> = finalizers.iter().map(String::as_str).chain([FINALIZER]).collect();
+        let all: Vec<&str> = finalizers
+            .iter()
+            .map(String::as_str)
+            .chain([FINALIZER])
+            .collect();
         patch["metadata"]["finalizers"] = json!(all);
         patch["metadata"]["resourceVersion"] = json!(subscription.metadata.resource_version);
     }
@@ -47,7 +53,11 @@ pub(super) async fn ensure(
 ///
 /// # Errors
 /// When the hub's API fails.
-pub(super) async fn release(context: &Shared, name: &NamespacedName, subscription: &Subscription) -> Result<(), kube::Error> {
+pub(super) async fn release(
+    context: &Shared,
+    name: &NamespacedName,
+    subscription: &Subscription,
+) -> Result<(), kube::Error> {
     let rest: Vec<&String> = subscription
         .finalizers()
         .iter()
@@ -80,15 +90,28 @@ async fn patch_subscription(
 
 fn missing_labels(context: &Shared, subscription: &Subscription) -> BTreeMap<&'static str, String> {
     let labels = subscription.labels();
-    let app = labels.get(LABEL_APP).cloned().unwrap_or_else(|| subscription.name_any());
+    let app = labels
+        .get(LABEL_APP)
+        .cloned()
+        .unwrap_or_else(|| subscription.name_any());
     let mut wanted = BTreeMap::from([(LABEL_APP, app.clone()), (LABEL_PART_OF, app)]);
     let rate = subscription
         .spec
         .channel
         .parse::<NamespacedName>()
         .ok()
-        .and_then(|channel| context.stores.channels.find(|found| name_of(found) == channel))
-        .and_then(|channel| channel.annotations().get(ANNOTATION_RECONCILE_RATE).cloned());
+        .and_then(|channel| {
+            context
+                .stores
+                .channels
+                .find(|found| name_of(found) == channel)
+        })
+        .and_then(|channel| {
+            channel
+                .annotations()
+                .get(ANNOTATION_RECONCILE_RATE)
+                .cloned()
+        });
     if let Some(rate) = rate {
         wanted.insert(ANNOTATION_RECONCILE_RATE, rate);
     }

@@ -28,7 +28,12 @@ pub(super) struct Placed {
 /// An absent kind means PlacementRule, and the namespace is always the
 /// Subscription's own, as upstream.
 pub(super) fn reference(subscription: &Subscription) -> Option<Result<PlacementKey, Failure>> {
-    let reference = subscription.spec.placement.as_ref()?.placement_ref.as_ref()?;
+    let reference = subscription
+        .spec
+        .placement
+        .as_ref()?
+        .placement_ref
+        .as_ref()?;
     let kind = reference.kind.as_deref().unwrap_or_default();
     let api_version = reference.api_version.as_deref().unwrap_or_default();
     let known = matches!(
@@ -44,7 +49,9 @@ pub(super) fn reference(subscription: &Subscription) -> Option<Result<PlacementK
             return Some(Err(failure(
                 FailureClass::Invalid,
                 "PlacementUnsupported",
-                format!("unsupported placement reference: kind {kind:?}, apiVersion {api_version:?}; use PlacementRule or Placement"),
+                format!(
+                    "unsupported placement reference: kind {kind:?}, apiVersion {api_version:?}; use PlacementRule or Placement"
+                ),
             )));
         }
     };
@@ -56,7 +63,11 @@ pub(super) fn reference(subscription: &Subscription) -> Option<Result<PlacementK
 }
 
 /// Resolves the placement. `before` are the clusters of the last pass.
-pub(super) fn resolve(context: &Shared, subscription: &Subscription, before: &BTreeSet<ClusterName>) -> Placed {
+pub(super) fn resolve(
+    context: &Shared,
+    subscription: &Subscription,
+    before: &BTreeSet<ClusterName>,
+) -> Placed {
     match reference(subscription) {
         Some(Ok(key)) => Placed {
             placement: referred(context, &key),
@@ -104,7 +115,11 @@ fn inline(context: &Shared, subscription: &Subscription, before: &BTreeSet<Clust
 /// when the placement was evaluated and its decisions were written.
 fn referred(context: &Shared, key: &PlacementKey) -> Placement {
     let exists = match key.kind {
-        PlacementKind::PlacementRule => context.stores.rules.find(|rule| name_of(rule) == key.name).is_some(),
+        PlacementKind::PlacementRule => context
+            .stores
+            .rules
+            .find(|rule| name_of(rule) == key.name)
+            .is_some(),
         PlacementKind::Placement => context
             .stores
             .placements
@@ -115,7 +130,9 @@ fn referred(context: &Shared, key: &PlacementKey) -> Placement {
         return Placement::Failed(failure(
             FailureClass::Waiting,
             "PlacementNotFound",
-            format!("Failed to find placement: {key} does not exist; create it, nothing is removed meanwhile"),
+            format!(
+                "Failed to find placement: {key} does not exist; create it, nothing is removed meanwhile"
+            ),
         ));
     }
     let objects = decided(context, key);
@@ -128,16 +145,23 @@ fn referred(context: &Shared, key: &PlacementKey) -> Placement {
         },
         Some(record) => match &record.schedule.hold {
             // Someone else writes these decisions; what they wrote counts.
-            Some(HoldReason::NotOurs { .. } | HoldReason::Frozen) if !objects.is_empty() => Placement::Decided(clusters),
-            Some(HoldReason::NotOurs { .. } | HoldReason::Frozen | HoldReason::Deleting) => Placement::Pending {
-                clusters,
-                message: format!("{key} has no decisions yet"),
-            },
+            Some(HoldReason::NotOurs { .. } | HoldReason::Frozen) if !objects.is_empty() => {
+                Placement::Decided(clusters)
+            }
+            Some(HoldReason::NotOurs { .. } | HoldReason::Frozen | HoldReason::Deleting) => {
+                Placement::Pending {
+                    clusters,
+                    message: format!("{key} has no decisions yet"),
+                }
+            }
             Some(hold) => {
                 if clusters.is_empty() {
                     Placement::Failed(held(hold))
                 } else {
-                    Placement::Pending { clusters, message: hold.to_string() }
+                    Placement::Pending {
+                        clusters,
+                        message: hold.to_string(),
+                    }
                 }
             }
             // Wait until the objects say what was evaluated: others read them too.
