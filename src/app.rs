@@ -74,15 +74,26 @@ pub async fn start(
     options: StartOptions,
     shutdown: CancellationToken,
 ) -> Result<Running, StartError> {
-    let hub = |what| move |source| StartError::Hub { what, source: Box::new(source) };
+    let hub = |what| {
+        move |source| StartError::Hub {
+            what,
+            source: Box::new(source),
+        }
+    };
     let version = client.apiserver_version().await.map_err(hub("version"))?;
     let namespaces: Api<Namespace> = Api::all(client.clone());
-    let system = namespaces.get("kube-system").await.map_err(hub("namespace kube-system"))?;
+    let system = namespaces
+        .get("kube-system")
+        .await
+        .map_err(hub("namespace kube-system"))?;
     let hub_id = system.metadata.uid.unwrap_or_default();
     let tasks = TaskTracker::new();
     let changes = Changes::default();
     let stores = Stores::start(&client, &changes, &tasks, &shutdown);
-    if tokio::time::timeout(FIRST_LISTS, stores.ready()).await.is_err() {
+    if tokio::time::timeout(FIRST_LISTS, stores.ready())
+        .await
+        .is_err()
+    {
         shutdown.cancel();
         return Err(StartError::NotReady {
             problems: stores.problems().join("; "),
@@ -114,7 +125,12 @@ pub async fn start(
         shutdown.clone(),
     ));
     tasks.spawn(sweep(fetcher, shutdown.clone()));
-    Ok(Running { context, views, tasks, shutdown })
+    Ok(Running {
+        context,
+        views,
+        tasks,
+        shutdown,
+    })
 }
 
 /// Removes mirrors that nobody uses any more, once a day.
@@ -182,7 +198,12 @@ pub async fn serve_web(
     shutdown: CancellationToken,
 ) -> std::io::Result<()> {
     let options = WebOptions::for_listener(listener.local_addr()?);
-    let state = WebState::new(running.views(), Some(running.webhook()), shutdown.clone(), options);
+    let state = WebState::new(
+        running.views(),
+        Some(running.webhook()),
+        shutdown.clone(),
+        options,
+    );
     axum::serve(listener, web::router(state))
         .with_graceful_shutdown(shutdown.cancelled_owned())
         .await
