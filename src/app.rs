@@ -1,6 +1,8 @@
 //! Composition root: clients, stores, controllers, web. One function starts a
 //! hub, one serves the dashboard; both end with a cancellation token.
 
+mod embedded;
+
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -19,6 +21,8 @@ use crate::hub::stores::{Changes, Stores};
 use crate::hub::{controller, fleet, webhook};
 use crate::member::{Pool, PoolOptions};
 use crate::web::{self, WebOptions, WebState, WebhookAnswer, WebhookSink};
+
+pub use embedded::{EmbeddedError, EmbeddedHub, embedded_hub};
 
 /// How long the hub may take to list its own kinds at the start.
 const FIRST_LISTS: Duration = Duration::from_secs(60);
@@ -207,4 +211,26 @@ pub async fn serve_web(
     axum::serve(listener, web::router(state))
         .with_graceful_shutdown(shutdown.cancelled_owned())
         .await
+}
+
+/// Waits for Ctrl-C or SIGTERM. Where a handler cannot be installed it waits
+/// for ever, and the default action of the signal ends the process.
+pub async fn terminated() {
+    let interrupt = async {
+        if tokio::signal::ctrl_c().await.is_err() {
+            std::future::pending::<()>().await;
+        }
+    };
+    let terminate = async {
+        match tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate()) {
+            Ok(mut signal) => {
+                signal.recv().await;
+            }
+            Err(_) => std::future::pending().await,
+        }
+    };
+    tokio::select! {
+        () = interrupt => {}
+        () = terminate => {}
+    }
 }

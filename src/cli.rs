@@ -1,11 +1,228 @@
-//! The command line.
+//! The command line: parse, call one function of the layer below, exit code.
 
+mod cluster;
+mod connect;
+mod members;
+mod run;
 pub mod show;
 
+use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::process::ExitCode;
+use std::time::Duration;
+
+use clap::{Args, Parser, Subcommand};
+
+use crate::telemetry::{self, LogFormat};
+
+/// Hub-side GitOps placement controller that knows the cables.
+#[derive(Debug, Parser)]
+#[command(name = "pilothouse", version, about, max_term_width = 100)]
+struct Cli {
+    /// How log lines are written.
+    #[arg(long, global = true, value_enum, default_value = "text")]
+    log_format: LogFormat,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Bring up a hub, two members with Submariner and a git repository on this machine.
+    Demo(DemoArgs),
+    /// Run the controllers and the dashboard against a hub.
+    Run(RunArgs),
+    /// Register, list and remove member clusters.
+    #[command(subcommand)]
+    Cluster(cluster::ClusterCommand),
+    /// Show cables, gateways, networks and services as subctl does, for the whole fleet.
+    Show {
+        #[command(flatten)]
+        hub: HubArgs,
+        #[command(flatten)]
+        what: show::ShowArgs,
+    },
+    /// Print the CustomResourceDefinitions that a hub needs.
+    Crds,
+}
+
+/// How to find the hub: as kubectl does.
+#[derive(Debug, Clone, Default, Args)]
+pub struct HubArgs {
+    /// Kubeconfig of the hub [default: KUBECONFIG, else ~/.kube/config, else in-cluster]
+    #[arg(
+        long = "hub-kubeconfig",
+        visible_alias = "kubeconfig",
+        value_name = "FILE"
+    )]
+    pub hub_kubeconfig: Option<PathBuf>,
+    /// Context of that kubeconfig [default: its current context]
+    #[arg(long = "hub-context", value_name = "CONTEXT")]
+    pub hub_context: Option<String>,
+}
+
+#[derive(Debug, Args)]
+struct RunArgs {
+    #[command(flatten)]
+    hub: HubArgs,
+    /// Serve the hub's Kubernetes API from this process instead of using a cluster.
+    #[arg(long, requires = "data_dir")]
+    embedded: bool,
+    /// Where the embedded hub keeps its objects, certificates and kubeconfig.
+    #[arg(long, value_name = "DIR", requires = "embedded")]
+    data_dir: Option<PathBuf>,
+    /// Address of the embedded hub's Kubernetes API [default: 127.0.0.1 and a port kept in the data directory]
+    #[arg(long, value_name = "ADDR", requires = "embedded")]
+    api_listen: Option<SocketAddr>,
+    /// Address of the dashboard and the webhook.
+    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:8080")]
+    listen: SocketAddr,
+    /// Where mirrors of git repositories are kept [default: a folder in the data or cache directory]
+    #[arg(long, value_name = "DIR")]
+    git_cache: Option<PathBuf>,
+    /// How often a repository is asked for new commits.
+    #[arg(long, value_name = "SECONDS", default_value = "15", value_parser = seconds)]
+    poll_interval: Duration,
+    /// How often a member that answers is probed.
+    #[arg(long, value_name = "SECONDS", default_value = "10", value_parser = seconds)]
+    probe_interval: Duration,
+    /// Namespace of the Lease that decides which process leads.
+    #[arg(
+        long,
+        value_name = "NAMESPACE",
+        default_value = "pilothouse",
+        conflicts_with = "embedded"
+    )]
+    lease_namespace: String,
+    /// Let Channels name file:// repositories on this machine.
+    #[arg(long)]
+    allow_local_git: bool,
+    /// Git configuration whose url.<base>.insteadOf is honoured [default: git's own]
+    #[arg(long, value_name = "FILE")]
+    git_config: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+#[command(args_conflicts_with_subcommands = true)]
+struct DemoArgs {
+    #[command(subcommand)]
+    command: Option<DemoCommand>,
+    #[command(flatten)]
+    dir: DemoDir,
+    /// Address of the dashboard and the webhook.
+    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:8080")]
+    listen: SocketAddr,
+    /// Do not apply the three applications.
+    #[arg(long)]
+    empty: bool,
+}
+
+#[derive(Debug, Clone, Args)]
+struct DemoDir {
+    /// Where the demo keeps its clusters, kubeconfigs and repository.
+    #[arg(long, value_name = "DIR", default_value = ".pilothouse/demo")]
+    dir: PathBuf,
+}
+
+#[derive(Debug, Subcommand)]
+enum DemoCommand {
+    /// Break something in the running demo, or mend it.
+    Fault(FaultArgs),
+}
+
+#[derive(Debug, Args)]
+struct FaultArgs {
+    #[command(flatten)]
+    dir: DemoDir,
+    #[command(subcommand)]
+    fault: crate::demo::Fault,
+}
+
+fn seconds(text: &str) -> Result<Duration, String> {
+    match text.trim_end_matches('s').parse::<f64>() {
+        Ok(value) if value.is_finite() && (0.1..=86_400.0).contains(&value) => {
+            Ok(Duration::from_secs_f64(value))
+        }
+        _ => Err(format!(
+            "{text:?} is not a number of seconds between 0.1 and 86400"
+        )),
+    }
+}
 
 /// Runs the command line and returns the exit code of the process.
 #[must_use]
 pub fn main() -> ExitCode {
-    ExitCode::SUCCESS
+    let cli = Cli::parse();
+    let filter = match cli.command {
+        Command::Run(_) => "info",
+        _ => "warn",
+    };
+    telemetry::init(cli.log_format, filter);
+    let runtime = match tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+    {
+        Ok(runtime) => runtime,
+        Err(error) => return fail(&error.into()),
+    };
+    match runtime.block_on(dispatch(cli.command)) {
+        Ok(code) => code,
+        Err(error) => fail(&error),
+    }
+}
+
+async fn dispatch(command: Command) -> anyhow::Result<ExitCode> {
+    match command {
+        Command::Demo(args) => demo(args).await,
+        Command::Run(args) => run::run(args).await,
+        Command::Cluster(command) => cluster::run(command).await,
+        Command::Show { hub, what } => members::show(&hub, &what).await,
+        Command::Crds => {
+            print!("{}", crate::api::crds::to_yaml(&crate::api::crds::all()?)?);
+            Ok(ExitCode::SUCCESS)
+        }
+    }
+}
+
+async fn demo(args: DemoArgs) -> anyhow::Result<ExitCode> {
+    match args.command {
+        Some(DemoCommand::Fault(fault)) => {
+            println!("{}", crate::demo::fault(&fault.dir.dir, fault.fault).await?);
+            Ok(ExitCode::SUCCESS)
+        }
+        None => {
+            crate::demo::run(crate::demo::DemoOptions {
+                dir: args.dir.dir,
+                listen: args.listen,
+                empty: args.empty,
+            })
+            .await?;
+            Ok(ExitCode::SUCCESS)
+        }
+    }
+}
+
+/// Prints the whole chain once and returns failure.
+fn fail(error: &anyhow::Error) -> ExitCode {
+    eprintln!("error: {error:#}");
+    ExitCode::FAILURE
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn an_interval_takes_seconds_with_and_without_a_unit() {
+        assert_eq!(seconds("15"), Ok(Duration::from_secs(15)));
+        assert_eq!(seconds("0.5s"), Ok(Duration::from_millis(500)));
+        assert!(seconds("0").is_err());
+        assert!(seconds("soon").is_err());
+    }
 }

@@ -16,6 +16,7 @@ pub mod cluster;
 pub mod context;
 pub mod controller;
 pub mod credential;
+pub mod definitions;
 pub mod failure;
 pub mod fleet;
 pub mod lease;

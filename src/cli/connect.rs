@@ -26,8 +26,9 @@ pub(super) async fn hub(args: &HubArgs) -> anyhow::Result<Client> {
         }
         None => match Config::from_kubeconfig(&options).await {
             Ok(config) => config,
-            Err(_) => Config::incluster()
-                .context("no hub found: set KUBECONFIG, pass --hub-kubeconfig, or run in a cluster")?,
+            Err(_) => Config::incluster().context(
+                "no hub found: set KUBECONFIG, pass --hub-kubeconfig, or run in a cluster",
+            )?,
         },
     };
     Client::try_from(config).context("cannot make a client for the hub")

@@ -119,7 +119,7 @@ pub async fn reconcile(context: &Shared, key: &PlacementKey) -> Result<Requeue, 
             let Some(rule) = rule(context, &key.name) else {
                 return Ok(forget(context, key));
             };
-            let schedule = placement_rule(&rule, &clusters, &current);
+            let schedule = placement_rule(&rule, &clusters, &decided_in_status(&rule));
             let owner = DecisionOwner::from(rule.as_ref());
             let objects = decision_objects(&owner, &schedule);
             write_decisions(context, &key.name, &schedule, &objects, &existing).await?;
@@ -151,6 +151,16 @@ pub async fn reconcile(context: &Shared, key: &PlacementKey) -> Result<Requeue, 
         Some(at) => Requeue::After(until(now, at)),
         None => Requeue::Await,
     })
+}
+
+/// Decisions in the rule's own status: another scheduler may have written them.
+fn decided_in_status(rule: &PlacementRule) -> Vec<ClusterName> {
+    rule.status
+        .iter()
+        .filter_map(|status| status.decisions.as_ref())
+        .flatten()
+        .map(|decision| ClusterName::from(decision.cluster_name.as_str()))
+        .collect()
 }
 
 fn until(now: Timestamp, at: Timestamp) -> std::time::Duration {

@@ -145,15 +145,11 @@ fn referred(context: &Shared, key: &PlacementKey) -> Placement {
         },
         Some(record) => match &record.schedule.hold {
             // Someone else writes these decisions; what they wrote counts.
-            Some(HoldReason::NotOurs { .. } | HoldReason::Frozen) if !objects.is_empty() => {
-                Placement::Decided(clusters)
-            }
-            Some(HoldReason::NotOurs { .. } | HoldReason::Frozen | HoldReason::Deleting) => {
-                Placement::Pending {
-                    clusters,
-                    message: format!("{key} has no decisions yet"),
-                }
-            }
+            Some(HoldReason::Frozen) if !objects.is_empty() => Placement::Decided(clusters),
+            Some(HoldReason::Frozen | HoldReason::Deleting) => Placement::Pending {
+                clusters,
+                message: format!("{key} has no decisions yet"),
+            },
             Some(hold) => {
                 if clusters.is_empty() {
                     Placement::Failed(held(hold))

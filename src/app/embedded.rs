@@ -1,0 +1,141 @@
+//! The embedded hub of `run --embedded`: one durable API server in a directory.
+
+use std::fs::{self, OpenOptions};
+use std::io::Write as _;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::path::{Path, PathBuf};
+
+use kube::Client;
+use tokio::net::TcpListener;
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+
+use crate::apiserver::{OpenError, Options, Server};
+
+/// File that keeps the port, so that kubeconfigs stay good over restarts.
+const ADDRESS: &str = "api.address";
+/// The administrator's kubeconfig.
+const KUBECONFIG: &str = "kubeconfig";
+/// Folder of the API server's store and certificates.
+const STORE: &str = "hub";
+
+/// Why the embedded hub does not start.
+#[derive(Debug, thiserror::Error)]
+pub enum EmbeddedError {
+    /// A file cannot be read or written.
+    #[error("cannot use {}; check that the data directory is writable", path.display())]
+    File {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        #[source]
+        source: std::io::Error,
+    },
+    /// The port is taken.
+    #[error(
+        "cannot listen on {address} for the hub's API; free it, or choose another with --api-listen"
+    )]
+    Listen {
+        /// The address.
+        address: SocketAddr,
+        /// What the system said.
+        #[source]
+        source: std::io::Error,
+    },
+    /// The store cannot be opened.
+    #[error("cannot open the hub in {}", path.display())]
+    Open {
+        /// The directory.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: OpenError,
+    },
+}
+
+/// A running embedded hub.
+pub struct EmbeddedHub {
+    /// In-process client with administrator rights.
+    pub client: Client,
+    /// URL of its API.
+    pub url: String,
+    /// Kubeconfig of the administrator, mode 0600.
+    pub kubeconfig: PathBuf,
+    serving: JoinHandle<()>,
+}
+
+impl EmbeddedHub {
+    /// Waits until the API ended. Call it after the shutdown was asked for.
+    pub async fn ended(self) {
+        if self.serving.await.is_err() {
+            tracing::warn!("the hub's API did not end cleanly");
+        }
+    }
+}
+
+/// Opens the hub in `dir` and serves its API until `shutdown`.
+///
+/// # Errors
+/// When the directory or the address cannot be used.
+pub async fn embedded_hub(
+    dir: &Path,
+    listen: Option<SocketAddr>,
+    shutdown: CancellationToken,
+) -> Result<EmbeddedHub, EmbeddedError> {
+    fs::create_dir_all(dir).map_err(file(dir))?;
+    let kept = dir.join(ADDRESS);
+    let address = listen
+        .or_else(|| fs::read_to_string(&kept).ok()?.trim().parse().ok())
+        .unwrap_or_else(|| SocketAddr::from((Ipv4Addr::LOCALHOST, 0)));
+    let listener = TcpListener::bind(address)
+        .await
+        .map_err(|source| EmbeddedError::Listen { address, source })?;
+    let address = listener
+        .local_addr()
+        .map_err(|source| EmbeddedError::Listen { address, source })?;
+    fs::write(&kept, format!("{address}\n")).map_err(file(&kept))?;
+    let server = Server::open(Options::durable("hub", dir.join(STORE))).map_err(|source| {
+        EmbeddedError::Open {
+            path: dir.to_owned(),
+            source,
+        }
+    })?;
+    let url = format!("https://{address}");
+    let kubeconfig = dir.join(KUBECONFIG);
+    write_secret(&kubeconfig, &server.kubeconfig(&url))?;
+    let client = server.client();
+    let serving = tokio::spawn(async move {
+        if let Err(error) = server.serve(listener, shutdown).await {
+            tracing::error!(error = %crate::hub::chain(&error), "the hub's API ended");
+        }
+    });
+    Ok(EmbeddedHub {
+        client,
+        url,
+        kubeconfig,
+        serving,
+    })
+}
+
+/// Replaces a file by one that only its owner can read.
+fn write_secret(path: &Path, text: &str) -> Result<(), EmbeddedError> {
+    let fresh = path.with_extension("new");
+    let store = || {
+        // One left by a killed process may have another mode.
+        let _ = fs::remove_file(&fresh);
+        OpenOptions::new()
+            .write(true)
+            .create_new(true)
+            .mode(0o600)
+            .open(&fresh)?
+            .write_all(text.as_bytes())?;
+        fs::rename(&fresh, path)
+    };
+    store().map_err(file(path))
+}
+
+fn file(path: &Path) -> impl FnOnce(std::io::Error) -> EmbeddedError {
+    let path = path.to_owned();
+    move |source| EmbeddedError::File { path, source }
+}
