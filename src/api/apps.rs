@@ -541,3 +541,46 @@ pub struct OverallStatus {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last_update_time: Option<Time>,
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The shape of the article's manifests: no apiVersion in placementRef, an
+    /// empty descriptor or none, fields that we do not know.
+    #[test]
+    fn manifests_in_the_wild_are_read() {
+        fn read<T: serde::de::DeserializeOwned>(text: &str) -> T {
+            serde_yaml::from_str(text).unwrap()
+        }
+        let channel: Channel = read(
+            "apiVersion: apps.open-cluster-management.io/v1\nkind: Channel\n\
+             metadata: {name: shop-latest, namespace: shop}\n\
+             spec:\n  type: GitHub\n  pathname: https://git.example.com/shop.git\n  sourceNamespaces: [default]\n  gates: {annotations: {a: b}}\n  novel: 1\n",
+        );
+        assert_eq!(channel.spec.type_, "GitHub");
+        assert!(channel.spec.gates.is_some());
+        let subscription: Subscription = read(
+            "apiVersion: apps.open-cluster-management.io/v1\nkind: Subscription\n\
+             metadata:\n  name: shop\n  namespace: shop\n  labels: {app: shop}\n  annotations:\n    apps.open-cluster-management.io/git-path: shop/web\n\
+             spec:\n  channel: shop/shop-latest\n  placement:\n    placementRef:\n      kind: PlacementRule\n      name: shop-rule\n  packageOverrides:\n  - packageName: web\n    packageOverrides:\n    - {path: spec.replicas, value: 5}\n",
+        );
+        let reference = subscription.spec.placement.unwrap().placement_ref.unwrap();
+        assert_eq!(reference.name.as_deref(), Some("shop-rule"));
+        assert_eq!(reference.api_version, None);
+        let kept = subscription.spec.package_overrides.unwrap();
+        assert_eq!(kept.pointer("/0/packageOverrides/0/value"), Some(&5.into()));
+        let rule: PlacementRule = read(
+            "metadata: {name: shop-rule, namespace: shop}\n\
+             spec:\n  clusterReplicas: 2\n  clusterConditions:\n  - type: ManagedClusterConditionAvailable\n    status: \"True\"\n  clusterSelector:\n    matchLabels: {name: aws-sub1}\n",
+        );
+        assert_eq!(rule.spec.cluster_replicas, Some(2));
+        for descriptor in ["", "  descriptor: {}\n"] {
+            let application: Application = read(&format!(
+                "metadata: {{name: shop, namespace: shop}}\n\
+                 spec:\n{descriptor}  componentKinds:\n  - {{group: apps.open-cluster-management.io, kind: Subscription}}\n  selector:\n    matchExpressions:\n    - {{key: app, operator: In, values: [shop]}}\n",
+            ));
+            assert!(application.spec.selector.is_some());
+        }
+    }
+}

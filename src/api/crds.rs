@@ -1,6 +1,8 @@
 //! CustomResourceDefinitions generated from the Rust types, with the fix-ups
 //! that make them like upstream's.
 
+mod refine;
+
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
 use kube::CustomResourceExt;
 use serde_json::{Map, Value, json};
@@ -9,8 +11,8 @@ use super::apps::{
     Application, Channel, PlacementRule, Subscription, SubscriptionReport, SubscriptionStatus,
 };
 use super::cluster::{
-    ClusterClaim, ManagedCluster, ManagedClusterSet, ManagedClusterSetBinding, Placement,
-    PlacementDecision,
+    AddOnPlacementScore, ClusterClaim, ManagedCluster, ManagedClusterSet, ManagedClusterSetBinding,
+    Placement, PlacementDecision,
 };
 
 /// A definition could not be made into what the API serves.
@@ -39,6 +41,7 @@ pub fn all() -> Result<Vec<CustomResourceDefinition>, CrdError> {
         ManagedClusterSetBinding::crd(),
         Placement::crd(),
         PlacementDecision::crd(),
+        AddOnPlacementScore::crd(),
     ]
     .into_iter()
     .map(finish)
@@ -222,7 +225,7 @@ fn from_value(name: &str, value: Value) -> Result<CustomResourceDefinition, CrdE
     })
 }
 
-/// The fix-ups: `nullable` only where upstream has it (nowhere), no required
+/// The fix-ups: `nullable` and defaults only where upstream has them, no required
 /// root `spec` but an empty default (an object without spec must not poison a
 /// typed watch), list maps of conditions and selectors.
 fn finish(crd: CustomResourceDefinition) -> Result<CustomResourceDefinition, CrdError> {
@@ -231,6 +234,11 @@ fn finish(crd: CustomResourceDefinition) -> Result<CustomResourceDefinition, Crd
         name: name.clone(),
         source,
     })?;
+    let kind = value
+        .pointer("/spec/names/kind")
+        .and_then(Value::as_str)
+        .unwrap_or_default()
+        .to_owned();
     if let Some(versions) = value
         .pointer_mut("/spec/versions")
         .and_then(Value::as_array_mut)
@@ -239,28 +247,53 @@ fn finish(crd: CustomResourceDefinition) -> Result<CustomResourceDefinition, Crd
             .iter_mut()
             .filter_map(|version| version.pointer_mut("/schema/openAPIV3Schema"))
         {
-            strip_nullable(schema);
+            strip_rust(schema);
             if let Some(root) = schema.as_object_mut() {
-                root.remove("required");
-                root.remove("title");
-                if let Some(spec) = root
-                    .get_mut("properties")
-                    .and_then(|properties| properties.get_mut("spec"))
-                    .and_then(Value::as_object_mut)
-                {
-                    spec.insert("default".into(), json!({}));
-                    spec.remove("required");
-                }
+                finish_root(root);
             }
             list_maps(schema);
+            let lost = refine::refine(&kind, schema);
+            debug_assert!(lost.is_empty(), "{kind}: {lost:?}");
+            require_spec(schema);
         }
     }
     from_value(&name, value)
 }
 
-fn strip_nullable(schema: &mut Value) {
+/// The type's own words describe the kind; no `spec` means an empty one.
+fn finish_root(root: &mut Map<String, Value>) {
+    root.remove("required");
+    root.remove("title");
+    root.remove("description");
+    let spec = root
+        .get_mut("properties")
+        .and_then(|properties| properties.get_mut("spec"))
+        .and_then(Value::as_object_mut);
+    if let Some(spec) = spec {
+        spec.insert("default".into(), json!({}));
+        spec.remove("required");
+        if let Some(description) = spec.remove("description") {
+            root.insert("description".into(), description);
+        }
+    }
+}
+
+/// Where fields of the spec are required an empty one is no default: the API
+/// server refuses a definition whose default does not fit its own schema.
+fn require_spec(schema: &mut Value) {
+    let spec = schema
+        .pointer_mut("/properties/spec")
+        .and_then(Value::as_object_mut);
+    if let Some(spec) = spec.filter(|spec| spec.contains_key("required")) {
+        spec.remove("default");
+        schema["required"] = json!(["spec"]);
+    }
+}
+
+fn strip_rust(schema: &mut Value) {
     each_object(schema, &mut |object| {
         object.remove("nullable");
+        object.remove("default");
         if let Some(values) = object.get_mut("enum").and_then(Value::as_array_mut) {
             values.retain(|value| !value.is_null());
         }
@@ -283,6 +316,13 @@ fn list_maps(schema: &mut Value) {
             .and_then(|items| items.pointer("/properties/type"))
             .is_some();
         if keyed {
+            if let Some(status) = conditions
+                .get_mut("items")
+                .and_then(|items| items.pointer_mut("/properties/status"))
+                .and_then(Value::as_object_mut)
+            {
+                status.insert("enum".into(), json!(["True", "False", "Unknown"]));
+            }
             conditions.insert("x-kubernetes-list-type".into(), json!("map"));
             conditions.insert("x-kubernetes-list-map-keys".into(), json!(["type"]));
         }
@@ -308,133 +348,266 @@ fn each_object(value: &mut Value, change: &mut impl FnMut(&mut Map<String, Value
 mod tests {
     use super::*;
 
+    /// Name, version, kind, scope, short names, status subresource, columns.
+    type Row = (
+        &'static str,
+        &'static str,
+        &'static str,
+        &'static str,
+        &'static [&'static str],
+        bool,
+        &'static [&'static str],
+    );
+
+    /// Written from upstream's definitions.
+    const SERVED: [Row; 12] = [
+        (
+            "addonplacementscores.cluster.open-cluster-management.io",
+            "v1alpha1",
+            "AddOnPlacementScore",
+            "Namespaced",
+            &[],
+            true,
+            &[],
+        ),
+        (
+            "applications.app.k8s.io",
+            "v1beta1",
+            "Application",
+            "Namespaced",
+            &["app"],
+            true,
+            &["Type", "Version", "Owner", "Ready", "Age"],
+        ),
+        (
+            "channels.apps.open-cluster-management.io",
+            "v1",
+            "Channel",
+            "Namespaced",
+            &[],
+            false,
+            &["Type", "Pathname", "Age"],
+        ),
+        (
+            "managedclusters.cluster.open-cluster-management.io",
+            "v1",
+            "ManagedCluster",
+            "Cluster",
+            &["mcl", "mcls"],
+            true,
+            &[
+                "Hub Accepted",
+                "Managed Cluster URLs",
+                "Joined",
+                "Available",
+                "Age",
+            ],
+        ),
+        (
+            "managedclustersetbindings.cluster.open-cluster-management.io",
+            "v1beta2",
+            "ManagedClusterSetBinding",
+            "Namespaced",
+            &["mclsetbinding", "mclsetbindings"],
+            true,
+            &[],
+        ),
+        (
+            "managedclustersets.cluster.open-cluster-management.io",
+            "v1beta2",
+            "ManagedClusterSet",
+            "Cluster",
+            &["mclset", "mclsets"],
+            true,
+            &["Empty", "Age"],
+        ),
+        (
+            "placementdecisions.cluster.open-cluster-management.io",
+            "v1beta1",
+            "PlacementDecision",
+            "Namespaced",
+            &[],
+            true,
+            &[],
+        ),
+        (
+            "placementrules.apps.open-cluster-management.io",
+            "v1",
+            "PlacementRule",
+            "Namespaced",
+            &[],
+            true,
+            &["Age", "Replicas"],
+        ),
+        (
+            "placements.cluster.open-cluster-management.io",
+            "v1beta1",
+            "Placement",
+            "Namespaced",
+            &[],
+            true,
+            &["Succeeded", "Reason", "SelectedClusters"],
+        ),
+        (
+            "subscriptionreports.apps.open-cluster-management.io",
+            "v1alpha1",
+            "SubscriptionReport",
+            "Namespaced",
+            &["appsubreport"],
+            false,
+            &[
+                "ReportType",
+                "Deployed",
+                "InProgress",
+                "Failed",
+                "PropagationFailed",
+                "Clusters",
+                "Age",
+            ],
+        ),
+        (
+            "subscriptions.apps.open-cluster-management.io",
+            "v1",
+            "Subscription",
+            "Namespaced",
+            &["appsub"],
+            true,
+            &[
+                "SubscriptionState",
+                "AppstatusReference",
+                "Age",
+                "Updated",
+                "Local placement",
+                "Time window",
+            ],
+        ),
+        (
+            "subscriptionstatuses.apps.open-cluster-management.io",
+            "v1alpha1",
+            "SubscriptionStatus",
+            "Namespaced",
+            &["appsubstatus"],
+            false,
+            &[],
+        ),
+    ];
+
     #[test]
     fn kinds_are_served_under_upstreams_names() {
-        let served: Vec<(String, String, String, String, Vec<String>)> = all()
-            .unwrap()
-            .into_iter()
-            .map(|crd| {
+        let crds = all().unwrap();
+        assert_eq!(crds.len(), SERVED.len());
+        for (crd, (name, version, kind, scope, short, status, columns)) in crds.iter().zip(SERVED) {
+            assert_eq!(crd.metadata.name.as_deref(), Some(name));
+            let served = &crd.spec.versions[0];
+            let names = &crd.spec.names;
+            assert_eq!(
                 (
-                    crd.metadata.name.unwrap_or_default(),
-                    crd.spec.versions[0].name.clone(),
-                    crd.spec.names.kind,
-                    crd.spec.scope,
-                    crd.spec.names.short_names.unwrap_or_default(),
-                )
-            })
-            .collect();
-        let expected = [
-            (
-                "applications.app.k8s.io",
-                "v1beta1",
-                "Application",
-                "Namespaced",
-                vec!["app"],
-            ),
-            (
-                "channels.apps.open-cluster-management.io",
-                "v1",
-                "Channel",
-                "Namespaced",
-                vec![],
-            ),
-            (
-                "managedclusters.cluster.open-cluster-management.io",
-                "v1",
-                "ManagedCluster",
-                "Cluster",
-                vec!["mcl", "mcls"],
-            ),
-            (
-                "managedclustersetbindings.cluster.open-cluster-management.io",
-                "v1beta2",
-                "ManagedClusterSetBinding",
-                "Namespaced",
-                vec!["mclsetbinding", "mclsetbindings"],
-            ),
-            (
-                "managedclustersets.cluster.open-cluster-management.io",
-                "v1beta2",
-                "ManagedClusterSet",
-                "Cluster",
-                vec!["mclset", "mclsets"],
-            ),
-            (
-                "placementdecisions.cluster.open-cluster-management.io",
-                "v1beta1",
-                "PlacementDecision",
-                "Namespaced",
-                vec![],
-            ),
-            (
-                "placementrules.apps.open-cluster-management.io",
-                "v1",
-                "PlacementRule",
-                "Namespaced",
-                vec![],
-            ),
-            (
-                "placements.cluster.open-cluster-management.io",
-                "v1beta1",
-                "Placement",
-                "Namespaced",
-                vec![],
-            ),
-            (
-                "subscriptionreports.apps.open-cluster-management.io",
-                "v1alpha1",
-                "SubscriptionReport",
-                "Namespaced",
-                vec!["appsubreport"],
-            ),
-            (
-                "subscriptions.apps.open-cluster-management.io",
-                "v1",
-                "Subscription",
-                "Namespaced",
-                vec!["appsub"],
-            ),
-            (
-                "subscriptionstatuses.apps.open-cluster-management.io",
-                "v1alpha1",
-                "SubscriptionStatus",
-                "Namespaced",
-                vec!["appsubstatus"],
-            ),
-        ];
-        let expected: Vec<_> = expected
-            .into_iter()
-            .map(|(name, version, kind, scope, short)| {
-                (
-                    name.to_owned(),
-                    version.to_owned(),
-                    kind.to_owned(),
-                    scope.to_owned(),
-                    short.into_iter().map(str::to_owned).collect::<Vec<_>>(),
-                )
-            })
-            .collect();
-        assert_eq!(served, expected);
+                    served.name.as_str(),
+                    names.kind.as_str(),
+                    crd.spec.scope.as_str()
+                ),
+                (version, kind, scope),
+                "{name}"
+            );
+            assert_eq!(
+                names.short_names.clone().unwrap_or_default(),
+                short,
+                "{name}"
+            );
+            assert_eq!(served.subresources.is_some(), status, "{name}");
+            let found = served
+                .additional_printer_columns
+                .clone()
+                .unwrap_or_default();
+            let found: Vec<_> = found.iter().map(|column| column.name.as_str()).collect();
+            assert_eq!(found, columns, "{name}");
+        }
+    }
+
+    fn schema(kind: &str) -> Value {
+        let crds = all().unwrap();
+        let crd = crds.iter().find(|crd| crd.spec.names.kind == kind).unwrap();
+        let schema = serde_json::to_value(&crd.spec.versions[0].schema).unwrap();
+        schema["openAPIV3Schema"].clone()
     }
 
     #[test]
-    fn an_object_without_a_spec_can_be_read() {
-        for (crd, optional_spec) in all()
-            .unwrap()
-            .iter()
-            .map(|crd| (crd, crd.spec.names.kind != "PlacementDecision"))
-        {
-            let schema = serde_json::to_value(&crd.spec.versions[0].schema).unwrap();
-            assert_eq!(schema.pointer("/openAPIV3Schema/required"), None);
-            let spec = schema.pointer("/openAPIV3Schema/properties/spec");
-            if let Some(spec) = spec.filter(|_| optional_spec) {
-                assert_eq!(
-                    spec.get("default"),
-                    Some(&json!({})),
-                    "{:?}",
-                    crd.metadata.name
-                );
-            }
+    fn every_refinement_finds_its_field() {
+        for kind in SERVED.map(|row| row.2) {
+            let lost = refine::refine(kind, &mut schema(kind));
+            assert!(lost.is_empty(), "{kind}: {lost:?}");
+        }
+    }
+
+    #[test]
+    fn a_missing_spec_is_an_empty_one_or_refused() {
+        for kind in SERVED.map(|row| row.2) {
+            let schema = schema(kind);
+            let Some(spec) = schema.pointer("/properties/spec") else {
+                continue;
+            };
+            let required = schema["required"] == json!(["spec"]);
+            assert_ne!(required, spec.get("default").is_some(), "{kind}");
+            assert_eq!(required, spec.get("required").is_some(), "{kind}");
+        }
+    }
+
+    #[test]
+    fn only_upstreams_defaults_are_written_into_objects() {
+        let mut found = Vec::new();
+        for kind in SERVED.map(|row| row.2) {
+            each_object(&mut schema(kind), &mut |object| {
+                let default = object.get("default").filter(|_| {
+                    object.contains_key("type") || object.contains_key("x-kubernetes-int-or-string")
+                });
+                if let Some(default) = default.filter(|default| **default != json!({})) {
+                    found.push(format!("{kind} {default}"));
+                }
+            });
+        }
+        found.sort();
+        assert_eq!(
+            found,
+            [
+                r#"ManagedCluster 60"#,
+                r#"ManagedCluster false"#,
+                r#"ManagedClusterSet "ExclusiveClusterSetLabel""#,
+                r#"ManagedClusterSet {"clusterSelector":{"selectorType":"ExclusiveClusterSetLabel"}}"#,
+                r#"ManagedClusterSet {"selectorType":"ExclusiveClusterSetLabel"}"#,
+                r#"Placement "100%""#,
+                r#"Placement "Additive""#,
+                r#"Placement "BuiltIn""#,
+                r#"Placement "Equal""#,
+                r#"Placement 1"#,
+            ]
+        );
+    }
+
+    #[test]
+    fn free_form_fields_of_old_manifests_are_kept() {
+        for (kind, path) in [
+            ("Channel", "/properties/spec/properties/gates"),
+            (
+                "Subscription",
+                "/properties/spec/properties/overrides/items",
+            ),
+            (
+                "Subscription",
+                "/properties/spec/properties/packageOverrides/items/properties/packageOverrides/items",
+            ),
+            ("Subscription", "/properties/status/properties/statuses"),
+            (
+                "PlacementRule",
+                "/properties/spec/properties/policies/items",
+            ),
+            ("Application", "/properties/spec/properties/descriptor"),
+            ("Placement", "/properties/spec/properties/spreadPolicy"),
+        ] {
+            let schema = schema(kind);
+            let kept = schema
+                .pointer(path)
+                .and_then(|node| node.get("x-kubernetes-preserve-unknown-fields"));
+            assert_eq!(kept, Some(&json!(true)), "{kind} {path}");
         }
     }
 
