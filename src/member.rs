@@ -5,12 +5,22 @@
 //! became of it. Wishes are levels, not events: the last one counts, and saying
 //! it again costs nothing.
 
+mod application;
+mod calls;
 pub mod client;
 pub mod credential;
+mod discovery;
 mod facts;
+mod failure;
 mod ledger;
 pub mod mesh;
+mod observe;
+mod pass;
 mod pool;
+mod probe;
+mod task;
+#[cfg(test)]
+mod tests;
 
 pub use facts::MemberFacts;
 pub use ledger::{ChangeKind, Desire, MemberChange};

@@ -11,6 +11,7 @@ use tokio_util::sync::CancellationToken;
 use super::client::MemberClient;
 use super::facts::MemberFacts;
 use super::ledger::{Desire, Ledger, MemberChange};
+use super::task;
 use crate::api::{ClusterName, NamespacedName};
 use crate::core::delivery::ClusterDelivery;
 use crate::core::fleet::Connection;
@@ -70,7 +71,14 @@ struct Member {
     stop: CancellationToken,
 }
 
-/// All members. Cheap to clone.
+impl Drop for Member {
+    /// A member that is forgotten, or replaced, has no task.
+    fn drop(&mut self) {
+        self.stop.cancel();
+    }
+}
+
+/// All members. Cheap to clone; their tasks end with the last clone.
 #[derive(Clone)]
 pub struct Pool {
     inner: Arc<Inner>,
@@ -114,13 +122,16 @@ impl Pool {
         let mut members = self.members();
         let ledger = match members.get(cluster) {
             Some(member) if member.connection.fingerprint == connection.fingerprint => return,
-            Some(member) => {
-                member.stop.cancel();
-                member.ledger.clone()
-            }
+            Some(member) => member.ledger.clone(),
             None => Arc::new(Ledger::new(cluster.clone(), self.inner.changes.clone())),
         };
         let stop = CancellationToken::new();
+        tokio::spawn(task::run(
+            ledger.clone(),
+            connection.client.clone(),
+            self.inner.options.clone(),
+            stop.clone(),
+        ));
         members.insert(
             cluster.clone(),
             Member {
@@ -133,9 +144,7 @@ impl Pool {
 
     /// Forgets a member: its task ends, nothing is deleted there.
     pub fn disconnect(&self, cluster: &ClusterName) {
-        if let Some(member) = self.members().remove(cluster) {
-            member.stop.cancel();
-        }
+        self.members().remove(cluster);
     }
 
     /// Members that are connected, reachable or not.
