@@ -74,6 +74,9 @@ impl App {
     pub(super) fn held(&mut self, now: Instant) -> BTreeSet<ObjectId> {
         self.retries
             .retain(|_, retry| retry.failure.is_some() || now < retry.next + CALM);
+        if self.retries.is_empty() {
+            return BTreeSet::new();
+        }
         let digests: BTreeMap<&ObjectId, &str> = self
             .desired
             .iter()
@@ -184,7 +187,8 @@ pub(super) struct Picture<'a> {
     pub(super) app: &'a App,
     pub(super) rows: &'a BTreeMap<ObjectId, Row>,
     pub(super) synced: &'a BTreeSet<Kind>,
-    pub(super) old: Option<ClusterDelivery>,
+    /// Objects of the last picture.
+    pub(super) old: BTreeMap<ObjectId, ObjectState>,
     pub(super) now: Timestamp,
 }
 
@@ -330,11 +334,7 @@ impl Picture<'_> {
         if state.failure.is_some() {
             state.sync = Sync::OutOfSync;
         }
-        let old = self
-            .old
-            .as_ref()
-            .and_then(|old| old.objects.iter().find(|old| old.id == state.id));
-        if let Some(old) = old
+        if let Some(old) = self.old.get(&state.id)
             && (old.sync, old.health, &old.failure) == (state.sync, state.health, &state.failure)
         {
             state.since = old.since;

@@ -405,7 +405,13 @@ impl<'a> Task<'a> {
             app,
             rows: &self.rows,
             synced: &self.synced,
-            old: self.ledger.delivery(application),
+            old: self
+                .ledger
+                .delivery(application)
+                .into_iter()
+                .flat_map(|old| old.objects)
+                .map(|object| (object.id.clone(), object))
+                .collect(),
             now: (self.options.clock)(),
         };
         self.ledger.set_delivery(picture.draw());
@@ -516,14 +522,12 @@ impl<'a> Task<'a> {
         let (id, owner) = (id.clone(), self.owners.get(&*row.applyset).cloned());
         self.rows.remove(&id);
         if let Some(owner) = owner {
+            // What waited for its end is done; a heal keeps its delay.
             if let Some(app) = self.apps.get_mut(&owner)
                 && app
                     .retries
                     .get(&id)
-                    .is_some_and(|retry| retry.failure.is_none())
-                && !app.inventory.as_ref().is_some_and(|inventory| {
-                    inventory.entries.get(&id).is_some_and(|_| !app.removing)
-                })
+                    .is_some_and(|retry| retry.failure.is_none() && retry.digest.is_empty())
             {
                 app.retries.remove(&id);
             }
