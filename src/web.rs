@@ -27,6 +27,7 @@ use tower::limit::GlobalConcurrencyLimitLayer;
 use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::compression::CompressionLayer;
 use tower_http::timeout::TimeoutLayer;
+use tower_http::trace::TraceLayer;
 
 pub use self::webhook::{WebhookAnswer, WebhookSink};
 use crate::core::view::FleetView;
@@ -136,8 +137,8 @@ pub fn router(state: WebState) -> Router {
             }),
         )
         .layer(CompressionLayer::new())
-        .layer(timeout)
-        .layer(GlobalConcurrencyLimitLayer::new(options.concurrency));
+        .layer(GlobalConcurrencyLimitLayer::new(options.concurrency))
+        .layer(timeout);
     let people = answers
         .route("/live", get(live::follow))
         .layer(middleware::from_fn_with_state(
@@ -156,5 +157,6 @@ pub fn router(state: WebState) -> Router {
         .merge(pushes)
         .layer(middleware::from_fn(headers::secure))
         .layer(CatchPanicLayer::new())
+        .layer(TraceLayer::new_for_http())
         .with_state(state)
 }

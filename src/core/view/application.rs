@@ -7,20 +7,17 @@ use serde::Serialize;
 
 use super::failure::{self, ErrorBlock};
 use super::graph::{self, NodePlan, Picture};
+use super::heat::{self, Heat};
 use super::need::Need;
 use super::placement::{self, VerdictRow};
 use super::reach::{self, Reach};
+use super::revision::{RevisionRow, StageRow, short};
 use super::{Address, Chip, Facts, FleetView, Listing, Query, Text, Tone, activity};
-use crate::api::{ClusterName, NamespacedName};
+use crate::api::NamespacedName;
 use crate::core::delivery::{ClusterDelivery, Health, ObjectState, Sync};
-use crate::core::fleet::{CommitFacts, RevisionRecord, Stage, StageState, SubscriptionSnapshot};
+use crate::core::fleet::{CommitFacts, SubscriptionSnapshot};
 use crate::core::mesh::Connectivity;
 use crate::core::object::ObjectId;
-
-/// Clusters shown side by side in the heat grid.
-const HEAT_COLUMNS: usize = 8;
-/// Objects shown in the heat grid.
-const HEAT_ROWS: usize = 100;
 
 /// One application in a list.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -99,85 +96,6 @@ pub struct ApplicationPage {
     pub activity: Vec<activity::Entry>,
     /// The command that shows the Subscription.
     pub command: String,
-}
-
-/// A stage of the revision.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct StageRow {
-    /// Name.
-    pub name: String,
-    /// Where it stands.
-    pub tone: Tone,
-    /// The word for it, for those who cannot see the icon.
-    pub word: &'static str,
-    /// One short sentence.
-    pub detail: Text,
-    /// When it was reached.
-    pub at: Option<Timestamp>,
-}
-
-/// Objects × clusters, worst clusters first.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct Heat {
-    /// Clusters of this page.
-    pub clusters: Listing<HeatColumn>,
-    /// Objects, in apply order.
-    pub rows: Vec<HeatRow>,
-    /// Objects left out.
-    pub more: usize,
-}
-
-/// A cluster of the heat grid.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct HeatColumn {
-    /// Name.
-    pub cluster: String,
-    /// Its page.
-    pub address: Address,
-}
-
-/// An object of the heat grid.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct HeatRow {
-    /// Kind.
-    pub kind: String,
-    /// Name.
-    pub name: String,
-    /// Namespace, when there is one.
-    pub namespace: Option<String>,
-    /// One cell per cluster of this page; `None` where it is not.
-    pub cells: Vec<Option<HeatCell>>,
-}
-
-/// One copy of an object.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct HeatCell {
-    /// Its state.
-    pub chip: Chip,
-    /// What the state rests on.
-    pub note: String,
-}
-
-/// A revision of the history.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct RevisionRow {
-    /// The commit.
-    pub commit: CommitFacts,
-    /// Seven digits of its id.
-    pub short: String,
-    /// How far it got.
-    pub chip: Chip,
-    /// Milliseconds from seen to live everywhere.
-    pub live_after_ms: Option<u64>,
-    /// Why it did not get there.
-    pub failure: Option<String>,
-    /// When the hub first saw it.
-    pub seen_at: Timestamp,
-}
-
-/// Seven digits, as git shows them.
-pub(super) fn short(id: &str) -> String {
-    id.chars().take(7).collect()
 }
 
 /// Sync over all clusters; a failure before the members makes it OutOfSync
@@ -331,7 +249,7 @@ pub(super) fn detail(
         paused: subscription.paused,
         stages: subscription.stages.iter().map(StageRow::from).collect(),
         errors: failure::blocks(subscription),
-        heat: heat(subscription, query),
+        heat: heat::heat(subscription, query),
         placement: placement::address_for(view, id, subscription),
         placement_name: subscription.placement.clone(),
         verdicts,
@@ -404,148 +322,6 @@ fn picture(
         .collect();
     let description = format!("{} uses {}", row.name, listed.join(", "));
     graph::dependencies(&application, &services, description)
-}
-
-fn heat(subscription: &SubscriptionSnapshot, query: &Query) -> Heat {
-    let mut deliveries: Vec<(&ClusterName, &ClusterDelivery)> =
-        subscription.deliveries.iter().collect();
-    deliveries
-        .sort_by_key(|(cluster, delivery)| (std::cmp::Reverse(delivery_tone(delivery)), *cluster));
-    let columns = deliveries.iter().map(|(cluster, _)| HeatColumn {
-        cluster: cluster.to_string(),
-        address: Address::Cluster(cluster.to_string()),
-    });
-    let clusters = Listing::cut_by(columns, deliveries.len(), query, HEAT_COLUMNS);
-    let shown: Vec<&ClusterDelivery> = deliveries
-        .iter()
-        .skip((clusters.page - 1) * HEAT_COLUMNS)
-        .take(HEAT_COLUMNS)
-        .map(|(_, delivery)| *delivery)
-        .collect();
-    let states: Vec<BTreeMap<&ObjectId, &ObjectState>> = shown
-        .iter()
-        .map(|delivery| {
-            delivery
-                .objects
-                .iter()
-                .map(|state| (&state.id, state))
-                .collect()
-        })
-        .collect();
-    let mut ids: Vec<&ObjectId> = Vec::new();
-    let mut seen = std::collections::BTreeSet::new();
-    for delivery in &shown {
-        ids.extend(
-            delivery
-                .objects
-                .iter()
-                .map(|state| &state.id)
-                .filter(|id| seen.insert(*id)),
-        );
-    }
-    let rows = ids.iter().take(HEAT_ROWS).map(|id| HeatRow {
-        kind: id.kind.clone(),
-        name: id.name.clone(),
-        namespace: id.namespace.clone(),
-        cells: states
-            .iter()
-            .map(|column| column.get(*id).map(|state| cell(state)))
-            .collect(),
-    });
-    Heat {
-        rows: rows.collect(),
-        more: ids.len().saturating_sub(HEAT_ROWS),
-        clusters,
-    }
-}
-
-fn delivery_tone(delivery: &ClusterDelivery) -> Tone {
-    if delivery.failure.is_some() {
-        return Tone::Bad;
-    }
-    Chip::from(delivery.sync())
-        .tone
-        .max(Chip::from(delivery.health()).tone)
-}
-
-/// One word per copy: the failure's, else the sync word when it is not in
-/// place, else the health word.
-fn cell(state: &ObjectState) -> HeatCell {
-    if let Some(failure) = &state.failure {
-        let chip = Chip::new(failure::tone(failure), spaced(&failure.reason));
-        return HeatCell {
-            chip,
-            note: failure.message.clone(),
-        };
-    }
-    let chip = match state.sync {
-        Sync::Synced => Chip::from(state.health),
-        Sync::Unknown | Sync::OutOfSync => Chip::from(state.sync),
-    };
-    let note = if chip.tone == Tone::Ok {
-        String::new()
-    } else {
-        state.health_message.clone()
-    };
-    HeatCell { chip, note }
-}
-
-/// `KindNotServed` as `Kind not served`.
-pub(super) fn spaced(reason: &str) -> String {
-    let mut words = String::with_capacity(reason.len() + 4);
-    let mut before = ' ';
-    for letter in reason.chars() {
-        if letter.is_uppercase() && before.is_lowercase() {
-            words.push(' ');
-            words.extend(letter.to_lowercase());
-        } else {
-            words.push(letter);
-        }
-        before = letter;
-    }
-    words
-}
-
-impl From<&Stage> for StageRow {
-    fn from(stage: &Stage) -> Self {
-        let (tone, word) = match stage.state {
-            StageState::Done => (Tone::Ok, "done"),
-            StageState::Now => (Tone::Busy, "under way"),
-            StageState::Todo => (Tone::Unknown, "waiting"),
-            StageState::Failed => (Tone::Bad, "failed"),
-        };
-        Self {
-            name: stage.name.to_string(),
-            tone,
-            word,
-            detail: Text::from(stage.detail.as_str()),
-            at: stage.at,
-        }
-    }
-}
-
-impl From<&RevisionRecord> for RevisionRow {
-    fn from(record: &RevisionRecord) -> Self {
-        let (applied, placed) = (record.applied, record.placed);
-        let words = format!("{applied} of {placed}");
-        let chip = match (&record.failure, applied >= placed) {
-            (Some(_), false) => Chip::new(Tone::Bad, format!("halted at {words}")),
-            (Some(failure), true) => Chip::new(failure::tone(failure), spaced(&failure.reason)),
-            (None, true) => Chip::new(Tone::Ok, words),
-            (None, false) => Chip::new(Tone::Busy, words),
-        };
-        Self {
-            short: short(&record.commit.id),
-            commit: record.commit.clone(),
-            chip,
-            live_after_ms: record.live_after_ms,
-            failure: record
-                .failure
-                .as_ref()
-                .map(|failure| failure.message.clone()),
-            seen_at: record.seen_at,
-        }
-    }
 }
 
 /// What of an application needs someone: its errors, then what is not healthy.

@@ -6,7 +6,9 @@ use jiff::Timestamp;
 use serde::Serialize;
 
 use super::activity::{self, Entry};
+use super::connection::{self, ConnectionRow};
 use super::graph::{self, CablePlan, NodePlan, Picture};
+use super::matrix::{self, Matrix};
 use super::need::Need;
 use super::{Address, Chip, FleetView, Listing, Query, Text, Tone, age};
 use crate::api::ClusterName;
@@ -16,10 +18,6 @@ use crate::core::mesh::finding::Check;
 use crate::core::mesh::observation::RoundTrip;
 use crate::core::mesh::{Cable, CableState, Direction, Finding, MeshView};
 
-/// Clusters up to which the matrix is drawn; beyond, pairs are listed.
-const MATRIX: usize = 40;
-/// Clusters up to which the cells of the matrix carry all their words.
-const ROOMY: usize = 8;
 /// Findings shown on the cables page.
 const FINDINGS: usize = 50;
 
@@ -61,62 +59,6 @@ pub struct Side {
     pub since: Option<Timestamp>,
     /// Gateway, addresses, driver: name and value.
     pub facts: Vec<(String, String)>,
-    /// Page of the pair.
-    pub address: Address,
-}
-
-/// All clusters against all clusters.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct Matrix {
-    /// Columns.
-    pub clusters: Vec<MatrixColumn>,
-    /// Rows, one per reporting cluster.
-    pub rows: Vec<MatrixRow>,
-    /// Whether cells show the icon only.
-    pub dense: bool,
-}
-
-/// A column of the matrix.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct MatrixColumn {
-    /// Cluster.
-    pub cluster: String,
-    /// Its page.
-    pub address: Address,
-}
-
-/// A row of the matrix.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct MatrixRow {
-    /// Cluster that reports.
-    pub cluster: String,
-    /// What it says about each column; `None` about itself and where no cable is expected.
-    pub cells: Vec<Option<Side>>,
-}
-
-/// One connection as a gateway reports it.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct ConnectionRow {
-    /// Cluster that reports.
-    pub from: String,
-    /// Remote gateway's host name, as subctl has it.
-    pub gateway: String,
-    /// Remote cluster.
-    pub cluster: String,
-    /// Address in use.
-    pub remote_ip: String,
-    /// `yes`, `no` or `-`.
-    pub nat: &'static str,
-    /// Cable driver.
-    pub driver: String,
-    /// Subnets, comma-separated.
-    pub subnets: String,
-    /// Status.
-    pub chip: Chip,
-    /// Average round trip in microseconds.
-    pub rtt_micros: Option<u64>,
-    /// Since when.
-    pub since: Option<Timestamp>,
     /// Page of the pair.
     pub address: Address,
 }
@@ -214,7 +156,7 @@ fn side(from: &ClusterName, to: &ClusterName, direction: &Direction, address: &A
 }
 
 /// Average round trip of a report that is believed.
-fn round_trip(direction: &Direction) -> Option<u64> {
+pub(super) fn round_trip(direction: &Direction) -> Option<u64> {
     let rtt = direction.rtt.filter(RoundTrip::measured)?;
     rtt.average.or(rtt.last).map(GoDuration::micros)
 }
@@ -249,7 +191,7 @@ pub(super) fn pairs(mesh: &MeshView) -> Vec<PairRow> {
     pairs
 }
 
-fn pair(cable: &Cable) -> PairRow {
+pub(super) fn pair(cable: &Cable) -> PairRow {
     let address = Address::Cable(cable.from.to_string(), cable.to.to_string());
     let forward = side(&cable.from, &cable.to, &cable.forward, &address);
     let backward = side(&cable.to, &cable.from, &cable.backward, &address);
@@ -278,41 +220,12 @@ pub(super) fn by_cluster(pairs: &[PairRow]) -> BTreeMap<&str, (usize, usize, Ton
     counts
 }
 
-fn members(pairs: &[PairRow]) -> Vec<&str> {
+pub(super) fn members(pairs: &[PairRow]) -> Vec<&str> {
     let names: BTreeSet<&str> = pairs
         .iter()
         .flat_map(|pair| [pair.a.as_str(), pair.b.as_str()])
         .collect();
     names.into_iter().collect()
-}
-
-fn matrix(pairs: &[PairRow]) -> Option<Matrix> {
-    let names = members(pairs);
-    if names.is_empty() || names.len() > MATRIX {
-        return None;
-    }
-    let mut sides: BTreeMap<(&str, &str), &Side> = BTreeMap::new();
-    for pair in pairs {
-        for side in [&pair.forward, &pair.backward] {
-            sides.insert((side.from.as_str(), side.to.as_str()), side);
-        }
-    }
-    let rows = names.iter().map(|from| MatrixRow {
-        cluster: (*from).to_owned(),
-        cells: names
-            .iter()
-            .map(|to| sides.get(&(*from, *to)).map(|side| (*side).clone()))
-            .collect(),
-    });
-    let columns = names.iter().map(|name| MatrixColumn {
-        cluster: (*name).to_owned(),
-        address: Address::Cluster((*name).to_owned()),
-    });
-    Some(Matrix {
-        rows: rows.collect(),
-        clusters: columns.collect(),
-        dense: names.len() > ROOMY,
-    })
 }
 
 /// The cables drawn, when the fleet is small enough.
@@ -359,71 +272,6 @@ pub(super) fn picture(view: &FleetView) -> Option<Picture> {
         &cables,
         format!("{} clusters and their cables", nodes.len()),
     )
-}
-
-fn connection(side: &Side, direction: &Direction) -> ConnectionRow {
-    ConnectionRow {
-        from: side.from.clone(),
-        gateway: direction.remote_gateway.clone().unwrap_or_default(),
-        cluster: side.to.clone(),
-        remote_ip: direction.using_ip.clone().unwrap_or_default(),
-        nat: match direction.nat {
-            Some(true) => "yes",
-            Some(false) => "no",
-            None => "-",
-        },
-        driver: direction.driver.clone().unwrap_or_default(),
-        subnets: direction.subnets.join(", "),
-        chip: side.chip.clone(),
-        rtt_micros: round_trip(direction),
-        since: Some(direction.since),
-        address: side.address.clone(),
-    }
-}
-
-/// Every reported direction, worst first.
-fn connections(view: &FleetView) -> Vec<ConnectionRow> {
-    let mut rows: Vec<ConnectionRow> = Vec::new();
-    for (cable, pair) in view
-        .facts
-        .mesh
-        .cables
-        .iter()
-        .map(|cable| (cable, pair(cable)))
-    {
-        for (side, direction) in [
-            (&pair.forward, &cable.forward),
-            (&pair.backward, &cable.backward),
-        ] {
-            if !matches!(direction.state, CableState::Missing | CableState::Unknown) {
-                rows.push(connection(side, direction));
-            }
-        }
-    }
-    rows.sort_by(|a, b| {
-        (b.chip.tone, &a.from, &a.cluster).cmp(&(a.chip.tone, &b.from, &b.cluster))
-    });
-    rows
-}
-
-/// What one cluster reports, at most 50 rows.
-pub(super) fn connections_of(view: &FleetView, cluster: &str) -> Vec<ConnectionRow> {
-    let mut rows: Vec<ConnectionRow> = Vec::new();
-    for cable in &view.facts.mesh.cables {
-        if rows.len() < 50 && (cable.from.as_str() == cluster || cable.to.as_str() == cluster) {
-            let pair = pair(cable);
-            let (side, direction) = if pair.a == cluster {
-                (&pair.forward, &cable.forward)
-            } else {
-                (&pair.backward, &cable.backward)
-            };
-            if !matches!(direction.state, CableState::Missing | CableState::Unknown) {
-                rows.push(connection(side, direction));
-            }
-        }
-    }
-    rows.sort_by(|a, b| (b.chip.tone, &a.cluster).cmp(&(a.chip.tone, &b.cluster)));
-    rows
 }
 
 /// The findings of the mesh as needs, in its own order (worst first).
@@ -481,12 +329,12 @@ fn cable_entry(activity: &Activity) -> bool {
 }
 
 pub(super) fn page(view: &FleetView, query: &Query) -> CablesPage {
-    let connections = connections(view);
+    let connections = connection::connections(view);
     let total = connections.len();
     CablesPage {
         sentence: sentence(&view.pairs),
         side: aside(&view.facts.mesh),
-        matrix: matrix(&view.pairs),
+        matrix: matrix::matrix(&view.pairs),
         pairs: Listing::cut(view.pairs.iter().cloned(), view.pairs.len(), query),
         findings: findings(&view.facts.mesh).take(FINDINGS).collect(),
         findings_total: view.facts.mesh.findings.len(),

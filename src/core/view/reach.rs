@@ -55,22 +55,44 @@ pub(super) fn from_cluster<'a>(
     cluster: &ClusterName,
     only: Option<&str>,
 ) -> FromCluster<'a> {
-    let ladders = service.ladders.iter().filter(|ladder| {
-        ladder.consumer == *cluster && only.is_none_or(|only| ladder.exporter.as_str() == only)
-    });
-    match ladders.min_by_key(|ladder| ladder.verdict) {
+    let Some(only) = only else {
+        // Consumers are in the order of names (core::mesh::service).
+        let at = service
+            .consumers
+            .binary_search_by(|consumer| consumer.cluster.cmp(cluster));
+        return match at.ok().and_then(|at| service.consumers.get(at)) {
+            Some(consumer) => FromCluster {
+                verdict: consumer.verdict,
+                reason: &consumer.reason,
+            },
+            None => not_seen(service),
+        };
+    };
+    let mut ladders = service
+        .ladders
+        .iter()
+        .filter(|ladder| ladder.consumer == *cluster);
+    match ladders.find(|ladder| ladder.exporter.as_str() == only) {
         Some(ladder) => FromCluster {
             verdict: ladder.verdict,
             reason: &ladder.reason,
         },
-        None if service.exports.is_empty() => FromCluster {
+        None => not_seen(service),
+    }
+}
+
+/// What is said of a service about which no ladder was climbed.
+fn not_seen(service: &ServiceView) -> FromCluster<'static> {
+    if service.exports.is_empty() {
+        FromCluster {
             verdict: Discoverable::No,
             reason: "no cluster exports it",
-        },
-        None => FromCluster {
+        }
+    } else {
+        FromCluster {
             verdict: Discoverable::Unknown,
             reason: "the hub has no report about it",
-        },
+        }
     }
 }
 
