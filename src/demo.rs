@@ -146,3 +146,6 @@ fn signalled() -> Result<impl Future<Output = ()>, DemoError> {
         }
     })
 }
+
+#[cfg(test)]
+mod tests;

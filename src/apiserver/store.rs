@@ -206,6 +206,7 @@ impl Store {
                 state.revision = loaded.revision + RESTART_GAP;
             }
             state.start = state.revision;
+            durable.begin_at(state.start);
             for (key, json) in loaded.objects {
                 let Ok(value) = serde_json::from_slice::<Value>(&json) else {
                     return Err(DurableError::Damaged { key: key.name });
