@@ -9,6 +9,7 @@ mod control;
 mod error;
 mod fault;
 mod place;
+mod product;
 mod report;
 mod repository;
 mod seed;
@@ -84,8 +85,10 @@ async fn live(
     report.servers(&world);
     world.define().await?;
     world.play(&tasks.acting, &tasks.stop_acting);
+    let (acting, stop) = (&tasks.acting, &tasks.stop_acting);
+    let running = product::start(&world, place, dashboard, acting, stop).await?;
     world.people(place, options.empty).await?;
-    let _ = dashboard;
+    report.follow(running.views(), options.empty).await;
     std::future::pending().await
 }
 
