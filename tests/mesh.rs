@@ -1,6 +1,15 @@
 //! Simulated Submariner and Lighthouse on embedded API servers, seen by the
 //! observer and shown by the command line.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "a test ends where its fixture does"
+)]
+
+#[path = "support/support.rs"]
+mod support;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,70 +19,87 @@ use k8s_openapi::api::core::v1::Namespace;
 use kube::api::{Api, DeleteParams, DynamicObject, Patch, PatchParams, PostParams};
 use kube::core::{ApiResource, GroupVersionKind};
 use pilothouse::api::{ClusterName, NamespacedName, crds};
-use pilothouse::apiserver::{Fault, Options as ServerOptions, Server};
+use pilothouse::apiserver::{Fault, FaultSwitch, Options as ServerOptions, Server};
 use pilothouse::cli::show::{Output, ShowArgs, What, show};
 use pilothouse::core::mesh::finding::Check;
 use pilothouse::core::mesh::ladder::{Discoverable, Gate};
 use pilothouse::core::mesh::observation::{MeshKind, Reading};
 use pilothouse::core::mesh::{CableState, Connectivity, MeshInput, MeshObservation, MeshView};
 use pilothouse::member::mesh::observe_local;
-use pilothouse::simulator::submariner::{self, Faults, Fleet, Options};
+use pilothouse::simulator::submariner::{self, Faults, Options};
 use pilothouse::simulator::{lighthouse, workloads};
 use serde_json::{Value, json};
+use support::controlplane::Binaries;
+use support::{Fleet, have};
 use tokio::sync::watch;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
-const PATIENCE: Duration = Duration::from_secs(20);
+const PATIENCE: Duration = Duration::from_secs(30);
 
 struct World {
-    hub: Server,
-    members: BTreeMap<String, Server>,
+    hub: kube::Client,
+    members: BTreeMap<String, kube::Client>,
+    /// Clients that suffer the faults of embedded members.
+    outside: BTreeMap<String, kube::Client>,
+    /// Fault switches of embedded members.
+    switches: BTreeMap<String, FaultSwitch>,
+    _planes: Option<Fleet>,
     seen: BTreeMap<ClusterName, watch::Receiver<Arc<MeshObservation>>>,
     hub_seen: watch::Receiver<Arc<MeshObservation>>,
     faults: watch::Sender<Faults>,
     _stop: DropGuard,
 }
 
-async fn define(client: &kube::Client, wanted: impl Fn(&str, &str) -> bool) {
-    for crd in crds::simulated().unwrap() {
-        if wanted(&crd.spec.group, &crd.spec.names.kind) {
-            Api::all(client.clone())
-                .create(&PostParams::default(), &crd)
-                .await
-                .unwrap();
-        }
-    }
-}
-
 impl World {
-    async fn start() -> Self {
-        let stop = CancellationToken::new();
+    async fn embedded() -> Self {
         let hub = Server::open(ServerOptions::in_memory("hub")).unwrap();
-        let mut members = BTreeMap::new();
+        let (mut members, mut outside, mut switches) =
+            (BTreeMap::new(), BTreeMap::new(), BTreeMap::new());
         for (name, cidr) in [("aws-sub1", "172.31.0.0/16"), ("aws-sub2", "172.30.0.0/16")] {
             let options = ServerOptions {
                 service_cidr: cidr.to_owned(),
                 ..ServerOptions::in_memory(name)
             };
-            members.insert(name.to_owned(), Server::open(options).unwrap());
+            let server = Server::open(options).unwrap();
+            members.insert(name.to_owned(), server.client());
+            outside.insert(name.to_owned(), server.outside_client());
+            switches.insert(name.to_owned(), server.faults().clone());
         }
+        Self::start(hub.client(), members, outside, switches, None).await
+    }
+
+    /// `None`, loudly, where no real control planes can be had.
+    async fn real() -> Option<Self> {
+        have("controlplane", Binaries::find())?;
+        let planes = Fleet::guestbook().await.unwrap();
+        let hub = planes.hub.client().await.unwrap();
+        let mut members = BTreeMap::new();
+        for (name, plane) in &planes.members {
+            members.insert(name.clone(), plane.client().await.unwrap());
+        }
+        Some(Self::start(hub, members.clone(), members, BTreeMap::new(), Some(planes)).await)
+    }
+
+    async fn start(
+        hub: kube::Client,
+        members: BTreeMap<String, kube::Client>,
+        outside: BTreeMap<String, kube::Client>,
+        switches: BTreeMap<String, FaultSwitch>,
+        planes: Option<Fleet>,
+    ) -> Self {
+        let stop = CancellationToken::new();
         let mut seen = BTreeMap::new();
         // Observers first: the kinds are not served yet.
-        for (name, server) in &members {
+        for (name, client) in outside.clone() {
             let (published, now) = watch::channel(Arc::default());
-            let name = ClusterName::from(name.as_str());
-            tokio::spawn(observe_local(
-                name.clone(),
-                server.outside_client(),
-                published,
-                stop.clone(),
-            ));
+            let name = ClusterName::from(name);
+            tokio::spawn(observe_local(name.clone(), client, published, stop.clone()));
             seen.insert(name, now);
         }
         let (published, hub_seen) = watch::channel(Arc::default());
         tokio::spawn(observe_local(
             ClusterName::from("hub"),
-            hub.client(),
+            hub.clone(),
             published,
             stop.clone(),
         ));
@@ -81,39 +107,47 @@ impl World {
         let world = Self {
             hub,
             members,
+            outside,
+            switches,
+            _planes: planes,
             seen,
             hub_seen,
             faults,
             _stop: stop.clone().drop_guard(),
         };
         world.first_look().await;
-        define(&world.hub.client(), |group, kind| {
-            matches!(kind, "Broker" | "Cluster" | "Endpoint" | "ServiceImport")
-                && group != "pilothouse.dev"
-        })
-        .await;
-        for server in world.members.values() {
-            define(&server.client(), |_, _| true).await;
+        for crd in crds::simulated()
+            .unwrap()
+            .iter()
+            .filter(|crd| submariner::is_broker_definition(crd))
+        {
+            Api::all(world.hub.clone())
+                .create(&PostParams::default(), crd)
+                .await
+                .unwrap();
         }
-        let clients = || {
-            world
-                .members
-                .iter()
-                .map(|(name, server)| (name.clone(), server.client()))
-                .collect()
-        };
+        for client in world.members.values() {
+            for crd in crds::simulated().unwrap() {
+                Api::all(client.clone())
+                    .create(&PostParams::default(), &crd)
+                    .await
+                    .unwrap();
+            }
+        }
         let options = Options {
             heartbeat: Duration::from_millis(200),
         };
+        let (members, broker) = (world.members.clone(), Some(world.hub.clone()));
+        let fleet = submariner::Fleet::article();
         tokio::spawn(submariner::run(
-            Fleet::article(),
-            clients(),
-            Some(world.hub.client()),
+            fleet,
+            members.clone(),
+            broker.clone(),
             faults_now,
             options,
             stop.clone(),
         ));
-        tokio::spawn(lighthouse::run(clients(), Some(world.hub.client()), stop));
+        tokio::spawn(lighthouse::run(members, broker, stop));
         world
     }
 
@@ -173,7 +207,7 @@ impl World {
     }
 
     fn client(&self, member: &str) -> kube::Client {
-        self.members[member].client()
+        self.members[member].clone()
     }
 }
 
@@ -265,7 +299,10 @@ fn connected(view: &MeshView) -> bool {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn kinds_that_come_to_be_served_are_seen_and_faults_show() {
-    let world = World::start().await;
+    faults_scenario(&World::embedded().await).await;
+}
+
+async fn faults_scenario(world: &World) {
     let view = world.until("the cable is up", connected).await;
     assert!(view.cables[0].forward.verified && view.cables[0].backward.verified);
 
@@ -307,9 +344,12 @@ async fn kinds_that_come_to_be_served_are_seen_and_faults_show() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_export_climbs_the_ladder_and_goes_again() {
-    let world = World::start().await;
+    export_scenario(&World::embedded().await).await;
+}
+
+async fn export_scenario(world: &World) {
     world.until("the cable is up", connected).await;
-    export(&world, "aws-sub1", 6379).await;
+    export(world, "aws-sub1", 6379).await;
     let stopped = Some((Discoverable::No, Some(Gate::Imported)));
     world
         .until("it stops at the missing namespace", |view| {
@@ -397,8 +437,17 @@ async fn an_export_climbs_the_ladder_and_goes_again() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn it_is_the_same_on_real_control_planes() {
+    let Some(world) = World::real().await else {
+        return;
+    };
+    faults_scenario(&world).await;
+    export_scenario(&world).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn the_hand_made_export_keeps_its_old_form_and_works() {
-    let world = World::start().await;
+    let world = World::embedded().await;
     world.until("the cable is up", connected).await;
     let stop = CancellationToken::new();
     let _guard = stop.clone().drop_guard();
@@ -445,18 +494,13 @@ async fn the_hand_made_export_keeps_its_old_form_and_works() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_member_that_is_down_is_told_and_hides_nobody() {
-    let world = World::start().await;
+    let world = World::embedded().await;
     world.until("the cable is up", connected).await;
     let members = || -> BTreeMap<ClusterName, Result<kube::Client, String>> {
         world
-            .members
+            .outside
             .iter()
-            .map(|(name, server)| {
-                (
-                    ClusterName::from(name.as_str()),
-                    Ok(server.outside_client()),
-                )
-            })
+            .map(|(name, client)| (ClusterName::from(name.as_str()), Ok(client.clone())))
             .collect()
     };
     let mut args = ShowArgs {
@@ -464,7 +508,7 @@ async fn a_member_that_is_down_is_told_and_hides_nobody() {
         clusters: vec!["aws-sub2".into()],
         output: Output::Table,
     };
-    let shown = show(&args, &world.hub.client(), members()).await.unwrap();
+    let shown = show(&args, &world.hub, members()).await.unwrap();
     assert_eq!(shown.errors, [""; 0]);
     assert!(
         shown
@@ -479,13 +523,13 @@ async fn a_member_that_is_down_is_told_and_hides_nobody() {
             .contains("ip-10-10-37-208   aws-sub1   203.0.113.21   yes   libreswan")
     );
 
-    world.members["aws-sub1"].faults().set(Fault::Refuse);
+    world.switches["aws-sub1"].set(Fault::Refuse);
     args = ShowArgs {
         what: What::Connections,
         clusters: Vec::new(),
         output: Output::Json,
     };
-    let shown = show(&args, &world.hub.client(), members()).await.unwrap();
+    let shown = show(&args, &world.hub, members()).await.unwrap();
     assert_eq!(shown.errors.len(), 1);
     let reports: Value = serde_json::from_str(&shown.text).unwrap();
     assert!(reports[0]["error"].is_string());
@@ -495,7 +539,7 @@ async fn a_member_that_is_down_is_told_and_hides_nobody() {
         ..args
     };
     assert!(
-        show(&unknown, &world.hub.client(), members())
+        show(&unknown, &world.hub, members())
             .await
             .unwrap_err()
             .to_string()
@@ -511,6 +555,6 @@ async fn a_member_that_is_down_is_told_and_hides_nobody() {
         state(&view, "aws-sub2", "aws-sub1"),
         Some(CableState::Connected)
     );
-    world.members["aws-sub1"].faults().set(Fault::Running);
+    world.switches["aws-sub1"].set(Fault::Running);
     world.until("it is back", connected).await;
 }

@@ -180,59 +180,17 @@ fn publish(
         format!("{}-{}", name.name, name.namespace),
     );
     for source in sources {
-        let slice = slice_name(name, source.cluster);
         // Ready says that the broker has it, not that it is on its way.
-        let arrived = broker.is_none_or(|broker| {
-            broker.objects.contains_key(&(
-                "EndpointSlice",
-                BROKER_NAMESPACE.to_owned(),
-                slice.clone(),
-            )) && broker.objects.contains_key(&broker_key)
-        });
-        let ready = if source.refused {
-            (
-                "Ready",
-                "False",
-                "Failed",
-                "Unable to export due to an irresolvable conflict".to_owned(),
-            )
-        } else if arrived {
-            (
-                "Ready",
-                "True",
-                "Exported",
-                "Service was successfully exported to the broker".to_owned(),
-            )
-        } else {
-            (
-                "Ready",
-                "False",
-                "Pending",
-                "ServiceImport created - awaiting aggregation on the broker".to_owned(),
-            )
-        };
-        let conflicted = if source.refused {
-            let kind = |headless| if headless { "Headless" } else { "ClusterSetIP" };
-            let message = format!(
-                "The local service type ({:?}) does not match the type ({:?}) of the existing exported service",
-                kind(source.service.headless()),
-                kind(!source.service.headless())
-            );
-            ("Conflict", "True", "TypeConflict", message)
-        } else if let Some(message) = &conflict {
-            ("Conflict", "True", "PortConflict", message.clone())
-        } else {
-            ("Conflict", "False", "NoConflicts", String::new())
-        };
-        let valid = ("Valid", "True", "Valid", "Service is valid".to_owned());
-        say(
-            plan,
-            source.cluster,
-            name,
-            source.export,
-            &[valid, ready, conflicted],
-            now,
+        let slice = (
+            "EndpointSlice",
+            BROKER_NAMESPACE.to_owned(),
+            slice_name(name, source.cluster),
         );
+        let arrived = broker.is_none_or(|broker| {
+            broker.objects.contains_key(&slice) && broker.objects.contains_key(&broker_key)
+        });
+        let conditions = conditions(source, arrived, conflict.as_deref());
+        say(plan, source.cluster, name, source.export, &conditions, now);
     }
     if accepted.is_empty() {
         return;
@@ -282,6 +240,39 @@ fn publish(
                 .insert(key, slice(&name.namespace, name, source));
         }
     }
+}
+
+type Condition = (&'static str, &'static str, &'static str, String);
+
+/// Conditions of a valid export, in the words of release 0.21.
+fn conditions(source: &Source<'_>, arrived: bool, conflict: Option<&str>) -> [Condition; 3] {
+    let valid = ("Valid", "True", "Valid", "Service is valid".to_owned());
+    if source.refused {
+        let kind = |headless| if headless { "Headless" } else { "ClusterSetIP" };
+        let message = format!(
+            "The local service type ({:?}) does not match the type ({:?}) of the existing exported service",
+            kind(source.service.headless()),
+            kind(!source.service.headless())
+        );
+        let failed = "Unable to export due to an irresolvable conflict".to_owned();
+        return [
+            valid,
+            ("Ready", "False", "Failed", failed),
+            ("Conflict", "True", "TypeConflict", message),
+        ];
+    }
+    let ready = if arrived {
+        let message = "Service was successfully exported to the broker".to_owned();
+        ("Ready", "True", "Exported", message)
+    } else {
+        let message = "ServiceImport created - awaiting aggregation on the broker".to_owned();
+        ("Ready", "False", "Pending", message)
+    };
+    let conflicted = match conflict {
+        Some(message) => ("Conflict", "True", "PortConflict", message.to_owned()),
+        None => ("Conflict", "False", "NoConflicts", String::new()),
+    };
+    [valid, ready, conflicted]
 }
 
 fn port_conflict(sources: &[&Source<'_>]) -> Option<String> {

@@ -83,123 +83,122 @@ fn status(direction: &Direction) -> Evidence {
 }
 
 pub(super) fn pair(roster: &Roster<'_>, cable: &Cable, found: &mut Vec<Finding>) {
-    let (from, to) = (&cable.from, &cable.to);
-    let subject = format!("{from}–{to}");
-    let clusters = vec![from.clone(), to.clone()];
     let halves = [&cable.forward, &cable.backward];
-    let evidence: Vec<Evidence> = halves.iter().map(|half| status(half)).collect();
-    let missing: Vec<&&Direction> = halves
-        .iter()
+    let mut new: Vec<Finding> = missing(cable).into_iter().chain(overlap(cable)).collect();
+    new.extend(halves.into_iter().filter_map(|half| one_way(roster, half)));
+    new.extend(asymmetry(cable));
+    let evidence: Vec<Evidence> = halves.into_iter().map(status).collect();
+    found.extend(new.into_iter().map(|finding| Finding {
+        clusters: vec![cable.from.clone(), cable.to.clone()],
+        evidence: evidence.clone(),
+        ..finding
+    }));
+}
+
+fn subject(cable: &Cable) -> String {
+    format!("{}–{}", cable.from, cable.to)
+}
+
+fn missing_halves(cable: &Cable) -> Vec<&Direction> {
+    [&cable.forward, &cable.backward]
+        .into_iter()
         .filter(|half| half.state == CableState::Missing)
-        .collect();
-    let mut push = |new: Finding| {
-        found.push(Finding {
-            clusters: clusters.clone(),
-            evidence: evidence.clone(),
-            ..new
-        });
+        .collect()
+}
+
+fn missing(cable: &Cable) -> Option<Finding> {
+    let halves = missing_halves(cable);
+    let first = halves.first()?;
+    let sentence = if halves.len() == 2 {
+        format!(
+            "Neither {} nor {} lists a connection to the other.",
+            cable.from, cable.to
+        )
+    } else {
+        first.reason.clone()
     };
-    if let Some(first) = missing.first() {
-        let sentence = if missing.len() == 2 {
-            format!("Neither {from} nor {to} lists a connection to the other.")
-        } else {
-            first.reason.clone()
-        };
-        let advice = "Compare the Endpoint objects on both clusters and on the broker; read the log of the active submariner-gateway pod.";
-        push(finding(
-            Check::MissingPair,
-            Severity::Bad,
-            subject.clone(),
-            sentence,
-            advice,
-        ));
-    }
-    if let Some(overlap) = &cable.overlap {
-        let severity = if missing.is_empty() {
-            Severity::Warning
-        } else {
-            Severity::Bad
-        };
-        let sentence = if missing.is_empty() {
-            format!("{overlap}.")
-        } else {
-            format!("{overlap}: that is why {from} and {to} are not connected.")
-        };
-        let advice = "Give one of the clusters another network, or join them with Globalnet.";
-        push(finding(
-            Check::Overlap,
-            severity,
-            subject.clone(),
-            sentence,
-            advice,
-        ));
-    }
-    for half in halves {
-        let subject = format!("{}→{}", half.from, half.to);
-        match half.state {
-            CableState::Error => {
-                let sentence = format!("{} cannot reach {}: {}", half.from, half.to, half.reason);
-                let advice = "Check that the gateways' tunnel port (4500/udp, or the one configured) is open both ways.";
-                push(finding(
-                    Check::NotConnected,
-                    Severity::Bad,
-                    subject,
-                    sentence,
-                    advice,
-                ));
-            }
-            CableState::Connecting => {
-                let sentence = format!(
-                    "{} is still negotiating its connection to {}: {}",
-                    half.from, half.to, half.reason
-                );
-                let advice =
-                    "If it stays so, check the firewall for 500/udp, 4500/udp and 4490/udp.";
-                push(finding(
-                    Check::NotConnected,
-                    Severity::Warning,
-                    subject,
-                    sentence,
-                    advice,
-                ));
-            }
-            CableState::Connected if !half.verified => {
-                let sentence = unverified(roster, half);
-                let advice =
-                    "Enable connectionHealthCheck in the Submariner resource of both clusters.";
-                push(finding(
-                    Check::Unverified,
-                    Severity::Warning,
-                    subject,
-                    sentence,
-                    advice,
-                ));
-            }
-            _ => {}
-        }
-    }
-    let up = halves
-        .iter()
-        .find(|half| half.state == CableState::Connected);
-    let down = halves.iter().find(|half| half.state.is_failing());
-    if let (Some(up), Some(down)) = (up, down) {
+    let advice = "Compare the Endpoint objects on both clusters and on the broker; read the log of the active submariner-gateway pod.";
+    Some(finding(
+        Check::MissingPair,
+        Severity::Bad,
+        subject(cable),
+        sentence,
+        advice,
+    ))
+}
+
+fn overlap(cable: &Cable) -> Option<Finding> {
+    let overlap = cable.overlap.as_ref()?;
+    let (severity, sentence) = if missing_halves(cable).is_empty() {
+        (Severity::Warning, format!("{overlap}."))
+    } else {
         let sentence = format!(
-            "{} reports {} to {}, but {} reports {} back: traffic needs both ways.",
-            up.from,
-            up.state.word(),
-            up.to,
-            down.from,
-            down.state.word()
+            "{overlap}: that is why {} and {} are not connected.",
+            cable.from, cable.to
         );
-        let advice = "Look at the side that reports the failure first; NAT or a one-way firewall rule is the usual cause.";
-        push(finding(
-            Check::Asymmetry,
+        (Severity::Bad, sentence)
+    };
+    let advice = "Give one of the clusters another network, or join them with Globalnet.";
+    Some(finding(
+        Check::Overlap,
+        severity,
+        subject(cable),
+        sentence,
+        advice,
+    ))
+}
+
+fn one_way(roster: &Roster<'_>, half: &Direction) -> Option<Finding> {
+    let subject = format!("{}→{}", half.from, half.to);
+    let (check, severity, sentence, advice) = match half.state {
+        CableState::Error => (
+            Check::NotConnected,
             Severity::Bad,
-            subject,
-            sentence,
-            advice,
-        ));
-    }
+            format!("{} cannot reach {}: {}", half.from, half.to, half.reason),
+            "Check that the gateways' tunnel port (4500/udp, or the one configured) is open both ways.",
+        ),
+        CableState::Connecting => (
+            Check::NotConnected,
+            Severity::Warning,
+            format!(
+                "{} is still negotiating its connection to {}: {}",
+                half.from, half.to, half.reason
+            ),
+            "If it stays so, check the firewall for 500/udp, 4500/udp and 4490/udp.",
+        ),
+        CableState::Connected if !half.verified => (
+            Check::Unverified,
+            Severity::Warning,
+            unverified(roster, half),
+            "Enable connectionHealthCheck in the Submariner resource of both clusters.",
+        ),
+        _ => return None,
+    };
+    Some(finding(check, severity, subject, sentence, advice))
+}
+
+fn asymmetry(cable: &Cable) -> Option<Finding> {
+    let halves = [&cable.forward, &cable.backward];
+    let up = halves
+        .into_iter()
+        .find(|half| half.state == CableState::Connected)?;
+    let down = halves.into_iter().find(|half| half.state.is_failing())?;
+    let sentence = format!(
+        "{} reports {} to {}, but {} reports {} back: traffic needs both ways.",
+        up.from,
+        up.state.word(),
+        up.to,
+        down.from,
+        down.state.word()
+    );
+    let advice = "Look at the side that reports the failure first; NAT or a one-way firewall rule is the usual cause.";
+    Some(finding(
+        Check::Asymmetry,
+        Severity::Bad,
+        subject(cable),
+        sentence,
+        advice,
+    ))
 }
 
 fn unverified(roster: &Roster<'_>, half: &Direction) -> String {
