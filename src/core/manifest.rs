@@ -1,6 +1,6 @@
 //! From the files of a commit to the objects they describe.
 //!
-//! [`select`] chooses files, [`parse_file`] reads one (cache it by the id of
+//! [`select()`] chooses files, [`parse_file`] reads one (cache it by the id of
 //! its blob), [`assemble`] puts them together. A commit with any problem is
 //! delivered to nobody and prunes nothing: a broken file must not look like a
 //! deleted one.
