@@ -1,23 +1,34 @@
-//! The product in this process. The one place to wire its entry point.
+//! The product in this process: every controller, as `pilothouse run` starts
+//! them, without a dashboard.
 
-use anyhow::{Result, bail};
+use std::time::Duration;
+
+use anyhow::Result;
 use kube::Client;
-use pilothouse::git::GitConfig;
+use pilothouse::app::{self, Running, StartOptions};
+use pilothouse::git::{FetcherOptions, GitConfig};
+use pilothouse::hub::context::HubOptions;
+use tempfile::TempDir;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
 use crate::support::Missing;
 
+/// Until delivery to members is complete, scenarios run where asked for.
+pub fn available() -> std::result::Result<(), Missing> {
+    match std::env::var_os("PILOTHOUSE_SCENARIOS") {
+        Some(_) => Ok(()),
+        None => Err(Missing::new(
+            "delivery to members is not complete yet",
+            "set PILOTHOUSE_SCENARIOS=1",
+        )),
+    }
+}
+
 /// A running product; dropping it tells it to end.
 pub struct Product {
     _shutdown: DropGuard,
-}
-
-/// Whether this build has what the scenarios start.
-pub fn available() -> Result<(), Missing> {
-    Err(Missing::new(
-        "the product has no entry point in process yet",
-        "wire tests/scenarios/product.rs to it",
-    ))
+    _running: Running,
+    _cache: TempDir,
 }
 
 impl Product {
@@ -25,7 +36,25 @@ impl Product {
     /// second, local repositories allowed, URLs rewritten by `git`.
     pub async fn start(hub: Client, git: GitConfig) -> Result<Self> {
         let shutdown = CancellationToken::new();
-        let _ = (hub, git, shutdown.drop_guard());
-        bail!("not wired")
+        let cache = TempDir::with_prefix("pilothouse-mirrors-")?;
+        let options = StartOptions {
+            hub: HubOptions {
+                mode: "test".to_owned(),
+                poll_interval: Duration::from_secs(1),
+                probe_interval: Duration::from_secs(1),
+            },
+            git: FetcherOptions {
+                allow_local: true,
+                git_config: git,
+                ..FetcherOptions::new(cache.path())
+            },
+            transitions: 0,
+        };
+        let running = app::start(hub, options, shutdown.clone()).await?;
+        Ok(Self {
+            _shutdown: shutdown.drop_guard(),
+            _running: running,
+            _cache: cache,
+        })
     }
 }
