@@ -140,7 +140,7 @@ pages! {
     Applications, application::ApplicationsPage, "pages/applications.html", ["head" => as_head, "rows" => as_rows];
     Application, application::ApplicationPage, "pages/application.html", ["head" => as_head, "stages" => as_stages, "errors" => as_errors, "heat" => as_heat, "verdicts" => as_verdicts, "reaches" => as_reaches, "history" => as_history, "activity" => as_activity];
     Services, service::ServicesPage, "pages/services.html", ["head" => as_head, "rows" => as_rows];
-    Service, service::ServicePage, "pages/service.html", ["head" => as_head, "ladder" => as_ladder, "dns" => as_dns, "exports" => as_exports, "users" => as_users];
+    Service, service::ServicePage, "pages/service.html", ["head" => as_head, "ladder" => as_ladder, "dns" => as_dns, "exports" => as_exports, "users" => as_users, "history" => as_history];
     Placements, placement::PlacementsPage, "pages/placements.html", ["rows" => as_rows];
     Placement, placement::PlacementPage, "pages/placement.html", ["head" => as_head, "verdicts" => as_verdicts];
     Activity, activity::ActivityPage, "pages/activity.html", ["rows" => as_rows];

@@ -11,7 +11,7 @@ use super::heat::{self, Heat};
 use super::need::Need;
 use super::placement::{self, VerdictRow};
 use super::reach::{self, Reach};
-use super::revision::{RevisionRow, StageRow, short};
+use super::revision::{DISCOVERABLE, RevisionRow, StageRow, short};
 use super::{Address, Chip, Facts, FleetView, Listing, Query, Text, Tone, activity};
 use crate::api::NamespacedName;
 use crate::core::delivery::{ClusterDelivery, Health, ObjectState, Sync};
@@ -235,7 +235,8 @@ pub(super) fn detail(
     id: &NamespacedName,
     query: &Query,
 ) -> Option<ApplicationPage> {
-    let subscription = view.facts.fleet.subscriptions.get(id)?;
+    let facts = &view.facts;
+    let subscription = facts.fleet.subscriptions.get(id)?;
     let row = view
         .applications
         .iter()
@@ -247,7 +248,7 @@ pub(super) fn detail(
         source: source(subscription),
         checked_at: subscription.source.checked_at,
         paused: subscription.paused,
-        stages: subscription.stages.iter().map(StageRow::from).collect(),
+        stages: stages(facts, subscription),
         errors: failure::blocks(subscription),
         heat: heat::heat(subscription, query),
         placement: placement::address_for(view, id, subscription),
@@ -270,6 +271,21 @@ pub(super) fn detail(
         ),
         row: row.clone(),
     })
+}
+
+/// The stages of the revision; the last one, whether what it uses and offers
+/// can be found, is for the mesh to say.
+fn stages(facts: &Facts, subscription: &SubscriptionSnapshot) -> Vec<StageRow> {
+    let mut stages: Vec<StageRow> = subscription.stages.iter().map(StageRow::from).collect();
+    let told = stages.iter().any(|stage| stage.name == DISCOVERABLE);
+    if let Some(word) = reach::connectivity(facts, subscription)
+        && !told
+        && !stages.is_empty()
+    {
+        let ready = stages.iter().all(|stage| stage.tone == Tone::Ok);
+        stages.push(StageRow::discoverable(ready, word));
+    }
+    stages
 }
 
 fn source(subscription: &SubscriptionSnapshot) -> Text {

@@ -6,6 +6,7 @@ use serde::Serialize;
 use super::failure;
 use super::{Chip, Text, Tone};
 use crate::core::fleet::{CommitFacts, RevisionRecord, Stage, StageState};
+use crate::core::mesh::Connectivity;
 
 /// A stage of the revision.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -60,6 +61,30 @@ pub(super) fn spaced(reason: &str) -> String {
         before = letter;
     }
     words
+}
+
+/// Name of the last stage.
+pub(super) const DISCOVERABLE: &str = "Discoverable";
+
+impl StageRow {
+    /// The last stage: `ready` when all before it are done.
+    pub(super) fn discoverable(ready: bool, word: Connectivity) -> Self {
+        let (tone, word, detail) = match (ready, word) {
+            (false, _) => (Tone::Unknown, "waiting", "waits for health"),
+            (true, Connectivity::Connected) => (Tone::Ok, "done", "wherever it is needed"),
+            (true, Connectivity::Unknown) => (Tone::Unknown, "unknown", "not known everywhere"),
+            (true, Connectivity::Degraded) => (Tone::Bad, "failed", "not from everywhere"),
+            (true, Connectivity::Down) => (Tone::Bad, "failed", "from nowhere"),
+        };
+        Self {
+            name: DISCOVERABLE.to_owned(),
+            tone,
+            todo: !ready,
+            word,
+            detail: Text::from(detail),
+            at: None,
+        }
+    }
 }
 
 impl From<&Stage> for StageRow {

@@ -2,6 +2,7 @@
 
 use serde::Serialize;
 
+use super::activity::{self, Entry};
 use super::need::Need;
 use super::{Address, Chip, FleetView, Listing, Query, Text, Tone, age};
 use crate::api::{ClusterName, NamespacedName};
@@ -55,6 +56,8 @@ pub struct ServicePage {
     pub exports: Vec<ExportRow>,
     /// Applications that name it, per cluster.
     pub users: Vec<Need>,
+    /// What changed about it.
+    pub history: Vec<Entry>,
 }
 
 /// The ladder of one (export, consumer) pair.
@@ -315,6 +318,9 @@ pub(super) fn detail(view: &FleetView, id: &NamespacedName, query: &Query) -> Op
         dns: dns.collect(),
         exports: service.exports.iter().map(export_row).collect(),
         users: users(service),
+        history: activity::newest(view, 12, |entry| {
+            entry.reason.starts_with("Service") && entry.message.starts_with(&format!("{id} "))
+        }),
     })
 }
 

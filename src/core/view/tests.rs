@@ -220,3 +220,37 @@ fn a_thousand_clusters_fill_pages_of_fifty() {
     };
     assert!(page.applications.len() <= 8 && page.needs.len() <= 10 && page.picture.is_none());
 }
+
+#[test]
+fn the_last_stage_waits_for_health_and_follows_the_mesh() {
+    let mut facts = example::facts(now());
+    let fleet = Arc::make_mut(&mut facts.fleet);
+    for subscription in fleet.subscriptions.values_mut() {
+        subscription
+            .stages
+            .retain(|stage| stage.name != "Discoverable");
+    }
+    let view = FleetView::build(facts);
+    let stage = |name: &str| {
+        let id = NamespacedName::new("guestbook", name);
+        match view.page(&Address::Application(id), &Query::read([])) {
+            Some(Page::Application(page)) => page
+                .stages
+                .last()
+                .map(|stage| (stage.name.clone(), stage.word)),
+            other => panic!("{other:?}"),
+        }
+    };
+    assert_eq!(
+        stage("guestbook-app"),
+        Some(("Discoverable".into(), "waiting"))
+    );
+    assert_eq!(
+        stage("redis-master-app"),
+        Some(("Discoverable".into(), "done"))
+    );
+    assert_eq!(
+        stage("redis-slave-app"),
+        Some(("Discoverable".into(), "failed"))
+    );
+}
