@@ -37,5 +37,5 @@ pub use objects::{DecisionOwner, decision_objects, placement_status, rule_status
 pub use reason::{Because, Miss, Reason, Verdict};
 pub use rule::placement_rule;
 pub use schedule::{Decision, Group, HoldReason, Outcome, Schedule};
-pub use scheduler::{PlacementInputs, placement, placement_scored};
+pub use scheduler::{PlacementInputs, placement};
 pub use score::ScoreSources;

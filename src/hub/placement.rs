@@ -1,6 +1,7 @@
 //! The placement controller: PlacementRules and Placements to
 //! PlacementDecisions and status.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use jiff::Timestamp;
@@ -12,13 +13,13 @@ use serde_json::json;
 use super::context::Shared;
 use super::queue::Requeue;
 use super::record::PlacementRecord;
-use super::stores::{Change, PlacementKey, PlacementKind, name_of};
+use super::stores::{Change, PlacementKey, PlacementKind, decision_owner, name_of};
 use crate::api::apps::PlacementRule;
 use crate::api::cluster::{Placement, PlacementDecision};
 use crate::api::{ClusterName, NamespacedName, STATUS_MANAGER};
 use crate::core::placement::{
-    ClusterFacts, DecisionOwner, PlacementInputs, Schedule, decision_objects, placement,
-    placement_rule, placement_status, rule_status,
+    ClusterFacts, DecisionOwner, PlacementInputs, Schedule, ScoreSources, decision_objects,
+    placement, placement_rule, placement_status, rule_status,
 };
 
 /// Which placements a change concerns. A change of a cluster concerns all:
@@ -33,6 +34,7 @@ pub fn concerned(context: &Shared, change: &Change) -> Vec<PlacementKey> {
             .filter(|key| key.name.namespace == *namespace)
             .collect(),
         Change::ClusterSet(_) => placements(context).collect(),
+        Change::Score(score) => ranked_by(context, score),
         Change::Cluster(_) | Change::Everything => {
             placements(context).chain(rules(context)).collect()
         }
@@ -52,6 +54,38 @@ fn placements(context: &Shared) -> impl Iterator<Item = PlacementKey> {
     placements
         .into_iter()
         .map(|placement| placement_key(name_of(placement.as_ref())))
+}
+
+/// Placements that rank by an AddOnPlacementScore of this name.
+fn ranked_by(context: &Shared, score: &str) -> Vec<PlacementKey> {
+    let names = |placement: &Placement| {
+        let policy = placement.spec.prioritizer_policy.as_ref();
+        let configurations = policy.and_then(|policy| policy.configurations.as_ref());
+        configurations.into_iter().flatten().any(|configuration| {
+            let coordinate = configuration.score_coordinate.as_ref();
+            let add_on = coordinate.and_then(|coordinate| coordinate.add_on.as_ref());
+            add_on.is_some_and(|add_on| add_on.resource_name == score)
+        })
+    };
+    let placements = context.stores.placements.state();
+    placements
+        .iter()
+        .filter(|placement| names(placement))
+        .map(|placement| placement_key(name_of(placement.as_ref())))
+        .collect()
+}
+
+/// How often each cluster stands in the decisions of other placements. As
+/// upstream, their changes alone evaluate nothing anew.
+fn elsewhere(context: &Shared, own: &PlacementKey) -> BTreeMap<ClusterName, u32> {
+    let mut others = context.stores.decisions.state();
+    others.retain(|decision| decision_owner(decision).as_ref() != Some(own));
+    let mut counts = BTreeMap::new();
+    for cluster in clusters_of(&others) {
+        let count: &mut u32 = counts.entry(cluster).or_default();
+        *count = count.saturating_add(1);
+    }
+    counts
 }
 
 fn rule_key(name: NamespacedName) -> PlacementKey {
@@ -201,7 +235,12 @@ fn evaluate(
         current,
         now,
     };
-    placement(object, &inputs)
+    let elsewhere = elsewhere(context, &placement_key(name_of(object)));
+    let sources = ScoreSources {
+        elsewhere: &elsewhere,
+        addon: &context.stores.scores.state(),
+    };
+    placement(object, &inputs, &sources)
 }
 
 fn forget(context: &Shared, key: &PlacementKey) -> Requeue {

@@ -22,7 +22,8 @@ use tokio_util::task::TaskTracker;
 
 use crate::api::apps::{Application, Channel, PlacementRule, Subscription};
 use crate::api::cluster::{
-    ManagedCluster, ManagedClusterSet, ManagedClusterSetBinding, Placement, PlacementDecision,
+    AddOnPlacementScore, ManagedCluster, ManagedClusterSet, ManagedClusterSetBinding, Placement,
+    PlacementDecision,
 };
 use crate::api::{ClusterName, NamespacedName};
 
@@ -50,6 +51,8 @@ pub enum Change {
     ClusterSet(String),
     /// A ManagedClusterSetBinding in this namespace.
     Binding(String),
+    /// An AddOnPlacementScore of this name, of any cluster.
+    Score(String),
     /// An Application.
     Application(NamespacedName),
     /// Content of the source of a Subscription.
@@ -112,6 +115,8 @@ pub struct Stores {
     pub sets: Store<ManagedClusterSet>,
     /// ManagedClusterSetBindings.
     pub bindings: Store<ManagedClusterSetBinding>,
+    /// AddOnPlacementScores.
+    pub scores: Store<AddOnPlacementScore>,
     /// Applications.
     pub applications: Store<Application>,
     admin_namespaces: Store<PartialObjectMeta<Namespace>>,
@@ -202,6 +207,9 @@ impl Stores {
             "managedclustersetbindings",
             |o: &ManagedClusterSetBinding| Change::Binding(o.namespace().unwrap_or_default()),
         );
+        let scores = start.watch("addonplacementscores", |o: &AddOnPlacementScore| {
+            Change::Score(o.name_any())
+        });
         let applications = start.watch("applications", |o: &Application| {
             Change::Application(name_of(o))
         });
@@ -222,6 +230,7 @@ impl Stores {
             clusters,
             sets,
             bindings,
+            scores,
             applications,
             ready: start.ready,
             problems: start.problems,

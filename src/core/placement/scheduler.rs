@@ -35,17 +35,6 @@ pub struct PlacementInputs<'a> {
     pub now: Timestamp,
 }
 
-/// [`placement_scored`] without sources of scores: enough for Placements that
-/// do not rank by AddOnPlacementScores, where no other Placement competes.
-#[must_use]
-pub fn placement(placement: &Placement, inputs: &PlacementInputs<'_>) -> Schedule {
-    let sources = ScoreSources {
-        elsewhere: &BTreeMap::new(),
-        addon: &[],
-    };
-    placement_scored(placement, inputs, &sources)
-}
-
 /// Chooses the clusters of a Placement.
 ///
 /// Hard constraints, in order: in a set that is bound to the namespace (and
@@ -55,7 +44,7 @@ pub fn placement(placement: &Placement, inputs: &PlacementInputs<'_>) -> Schedul
 /// up to `numberOfClusters`. A spec that cannot be evaluated, or that uses what
 /// is not built, changes nothing.
 #[must_use]
-pub fn placement_scored(
+pub fn placement(
     placement: &Placement,
     inputs: &PlacementInputs<'_>,
     sources: &ScoreSources<'_>,

@@ -48,7 +48,7 @@ impl World {
     }
 
     fn run(&self, spec: Value, clusters: &[ClusterFacts], current: &[ClusterName]) -> Schedule {
-        placement(&make(spec), &self.inputs(clusters, current))
+        unscored(&make(spec), &self.inputs(clusters, current))
     }
 
     fn inputs<'a>(
@@ -64,6 +64,15 @@ impl World {
             now: now(),
         }
     }
+}
+
+/// Without scores, where no other placement competes.
+fn unscored(object: &Placement, inputs: &PlacementInputs<'_>) -> Schedule {
+    let sources = ScoreSources {
+        elsewhere: &BTreeMap::new(),
+        addon: &[],
+    };
+    placement(object, inputs, &sources)
 }
 
 fn make(spec: Value) -> Placement {
@@ -312,7 +321,7 @@ fn a_frozen_or_deleted_placement_is_left_alone() {
     ] {
         let placement: Placement =
             serde_json::from_value(json!({"metadata": metadata, "spec": {}})).unwrap();
-        let schedule = super::placement(&placement, &world.inputs(&clusters, &["b".into()]));
+        let schedule = unscored(&placement, &world.inputs(&clusters, &["b".into()]));
         assert_eq!(chosen(&schedule), ["b"]);
         assert_eq!(placement_status(None, &schedule, &[], now()), None);
     }
@@ -459,7 +468,7 @@ fn whole_placements_pass_ocms_vectors() {
         };
         let (world, clusters, current) = (World::new(), fleet(&case), names(&case["own"]));
         let object = make(with_policy(&case["placement"]));
-        let schedule = placement_scored(&object, &world.inputs(&clusters, &current), &sources);
+        let schedule = placement(&object, &world.inputs(&clusters, &current), &sources);
         let expect = &case["expect"];
         let decisions = if expect.is_array() {
             expect
@@ -547,7 +556,7 @@ fn a_score_that_expires_asks_to_be_looked_at_again() {
         &json!({"numberOfClusters": 1, "prioritizerPolicy": policy}),
     ));
     let (world, clusters) = (World::new(), abc());
-    let schedule = placement_scored(&object, &world.inputs(&clusters, &[]), &sources);
+    let schedule = placement(&object, &world.inputs(&clusters, &[]), &sources);
     assert_eq!(chosen(&schedule), ["a"]);
     assert_eq!(schedule.recheck_after, Some(until));
     let reason = schedule.verdict(&"a".into()).unwrap().reason.to_string();
