@@ -1,5 +1,6 @@
 //! Placements of the made-up fleet, judged by the placement code itself.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use jiff::Timestamp;
@@ -10,7 +11,9 @@ use crate::api::apps::PlacementRule;
 use crate::api::cluster::Placement;
 use crate::api::{ClusterName, NamespacedName};
 use crate::core::fleet::FleetSnapshot;
-use crate::core::placement::{ClusterFacts, PlacementInputs, placement, placement_rule};
+use crate::core::placement::{
+    ClusterFacts, PlacementInputs, ScoreSources, placement, placement_rule,
+};
 use crate::core::view::{PlacementId, Schedules};
 
 /// The verdicts of the placement code itself on the made-up clusters.
@@ -41,7 +44,7 @@ pub(super) fn schedules(fleet: &FleetSnapshot, now: Timestamp) -> Schedules {
         "apiVersion": "cluster.open-cluster-management.io/v1beta1",
         "kind": "Placement",
         "metadata": {"namespace": "metrics", "name": "everywhere"},
-        "spec": {"prioritizerPolicy": {"mode": "Additive"}, "spreadPolicy": {"spreadConstraints": []}},
+        "spec": {"spreadPolicy": {"spreadConstraints": [{"topologyKey": "region", "topologyKeyType": "Label"}]}},
     }));
     let current: Vec<ClusterName> = ["aws-sub1", "aws-sub2", "edge-3"].map(cluster_name).into();
     let inputs = PlacementInputs {
@@ -50,6 +53,10 @@ pub(super) fn schedules(fleet: &FleetSnapshot, now: Timestamp) -> Schedules {
         clusters: &clusters,
         current: &current,
         now,
+    };
+    let sources = ScoreSources {
+        elsewhere: &BTreeMap::new(),
+        addon: &[],
     };
     let everywhere: PlacementId = (
         "Placement".to_owned(),
@@ -63,6 +70,9 @@ pub(super) fn schedules(fleet: &FleetSnapshot, now: Timestamp) -> Schedules {
         ),
         rule("redis-master-pr", &["aws-sub1"], &["aws-sub1"]),
         rule("redis-slave-pr", &["aws-sub2"], &["aws-sub2"]),
-        (everywhere, Arc::new(placement(&strategy, &inputs))),
+        (
+            everywhere,
+            Arc::new(placement(&strategy, &inputs, &sources)),
+        ),
     ])
 }
