@@ -103,12 +103,17 @@ struct RunArgs {
 }
 
 #[derive(Debug, Args)]
-#[command(args_conflicts_with_subcommands = true)]
 struct DemoArgs {
     #[command(subcommand)]
     command: Option<DemoCommand>,
-    #[command(flatten)]
-    dir: DemoDir,
+    /// Where the demo keeps its clusters, kubeconfigs and repository.
+    #[arg(
+        long,
+        value_name = "DIR",
+        default_value = ".pilothouse/demo",
+        global = true
+    )]
+    dir: PathBuf,
     /// Address of the dashboard and the webhook.
     #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:8080")]
     listen: SocketAddr,
@@ -117,25 +122,11 @@ struct DemoArgs {
     empty: bool,
 }
 
-#[derive(Debug, Clone, Args)]
-struct DemoDir {
-    /// Where the demo keeps its clusters, kubeconfigs and repository.
-    #[arg(long, value_name = "DIR", default_value = ".pilothouse/demo")]
-    dir: PathBuf,
-}
-
 #[derive(Debug, Subcommand)]
 enum DemoCommand {
     /// Break something in the running demo, or mend it.
-    Fault(FaultArgs),
-}
-
-#[derive(Debug, Args)]
-struct FaultArgs {
-    #[command(flatten)]
-    dir: DemoDir,
     #[command(subcommand)]
-    fault: crate::demo::Fault,
+    Fault(crate::demo::Fault),
 }
 
 fn seconds(text: &str) -> Result<Duration, String> {
@@ -187,12 +178,12 @@ async fn dispatch(command: Command) -> anyhow::Result<ExitCode> {
 async fn demo(args: DemoArgs) -> anyhow::Result<ExitCode> {
     match args.command {
         Some(DemoCommand::Fault(fault)) => {
-            println!("{}", crate::demo::fault(&fault.dir.dir, fault.fault).await?);
+            println!("{}", crate::demo::fault(&args.dir, fault).await?);
             Ok(ExitCode::SUCCESS)
         }
         None => {
             crate::demo::run(crate::demo::DemoOptions {
-                dir: args.dir.dir,
+                dir: args.dir,
                 listen: args.listen,
                 empty: args.empty,
             })

@@ -16,21 +16,69 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("simulator", &["api", "core", "apiserver"]),
     ("web", &["api", "core"]),
     ("hub", &["api", "core", "git", "member"]),
-    ("app", &["api", "core", "git", "member", "hub", "web", "apiserver", "telemetry"]),
+    (
+        "app",
+        &[
+            "api",
+            "core",
+            "git",
+            "member",
+            "hub",
+            "web",
+            "apiserver",
+            "telemetry",
+        ],
+    ),
     (
         "demo",
-        &["api", "core", "git", "member", "hub", "web", "apiserver", "simulator", "app", "telemetry"],
+        &[
+            "api",
+            "core",
+            "git",
+            "member",
+            "hub",
+            "web",
+            "apiserver",
+            "simulator",
+            "app",
+            "telemetry",
+        ],
     ),
     (
         "cli",
-        &["api", "core", "git", "member", "hub", "web", "apiserver", "simulator", "app", "demo", "telemetry"],
+        &[
+            "api",
+            "core",
+            "git",
+            "member",
+            "hub",
+            "web",
+            "apiserver",
+            "simulator",
+            "app",
+            "demo",
+            "telemetry",
+        ],
     ),
 ];
 
 /// Names that the pure layer may not hold.
 const IMPURE: &[&str] = &[
-    "tokio::", "axum::", "git2::", "askama::", "hyper::", "std::fs", "std::net", "std::env", "std::thread",
-    "Instant", "HashMap", "HashSet", "Timestamp::now", "kube::Client", "kube::Api",
+    "tokio::",
+    "axum::",
+    "git2::",
+    "askama::",
+    "hyper::",
+    "std::fs",
+    "std::net",
+    "std::env",
+    "std::thread",
+    "Instant",
+    "HashMap",
+    "HashSet",
+    "Timestamp::now",
+    "kube::Client",
+    "kube::Api",
 ];
 
 /// Lines of a file, tests included.
@@ -55,7 +103,13 @@ fn sources() -> BTreeMap<PathBuf, String> {
 }
 
 fn module(path: &Path) -> String {
-    let first = path.components().next().unwrap().as_os_str().to_string_lossy().into_owned();
+    let first = path
+        .components()
+        .next()
+        .unwrap()
+        .as_os_str()
+        .to_string_lossy()
+        .into_owned();
     first.trim_end_matches(".rs").to_owned()
 }
 
@@ -74,14 +128,22 @@ fn code(text: &str) -> String {
 fn used(code: &str) -> Vec<String> {
     code.split("crate::")
         .skip(1)
-        .map(|rest| rest.chars().take_while(|c| c.is_alphanumeric() || *c == '_').collect())
+        .map(|rest| {
+            rest.chars()
+                .take_while(|c| c.is_alphanumeric() || *c == '_')
+                .collect()
+        })
         .collect()
 }
 
 fn is_test_file(path: &Path) -> bool {
     let name = path.file_stem().unwrap_or_default().to_string_lossy();
-    matches!(name.as_ref(), "tests" | "testing" | "example" | "scenarios" | "replay")
-        || path.components().any(|part| matches!(part.as_os_str().to_str(), Some("tests" | "testing")))
+    matches!(
+        name.as_ref(),
+        "tests" | "testing" | "example" | "scenarios" | "replay"
+    ) || path
+        .components()
+        .any(|part| matches!(part.as_os_str().to_str(), Some("tests" | "testing")))
 }
 
 #[test]
@@ -130,10 +192,20 @@ fn files_stay_small_and_named_by_concept() {
     for (path, text) in sources() {
         let lines = text.lines().count();
         if lines > MAX_LINES {
-            wrong.push(format!("{} has {lines} lines, more than {MAX_LINES}: split it by concept", path.display()));
+            wrong.push(format!(
+                "{} has {lines} lines, more than {MAX_LINES}: split it by concept",
+                path.display()
+            ));
         }
-        let stem = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
-        if matches!(stem.as_str(), "utils" | "util" | "helpers" | "helper" | "common" | "manager" | "misc" | "mod") {
+        let stem = path
+            .file_stem()
+            .unwrap_or_default()
+            .to_string_lossy()
+            .into_owned();
+        if matches!(
+            stem.as_str(),
+            "utils" | "util" | "helpers" | "helper" | "common" | "manager" | "misc" | "mod"
+        ) {
             wrong.push(format!("{} is not named by a concept", path.display()));
         }
     }
