@@ -192,7 +192,15 @@ fn one(context: &Shared, object: Arc<Subscription>) -> SubscriptionSnapshot {
 
 /// Judges cables and services.
 fn judge(context: &Shared, fleet: &FleetSnapshot, previous: &MeshView) -> MeshView {
-    let members = context.meshes.members();
+    let mut members = context.meshes.members();
+    for (name, cluster) in &fleet.clusters {
+        // A member that is cut off says nothing: its watches may not know it yet.
+        if let Connection::Unreachable { since, failure, .. } = &cluster.connection
+            && let Some(seen) = members.get_mut(name)
+        {
+            *seen = Arc::new(seen.unreadable(*since, &failure.message));
+        }
+    }
     let hub = context.meshes.hub();
     let mut consumers = Vec::new();
     let mut planned = Vec::new();

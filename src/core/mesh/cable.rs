@@ -6,7 +6,6 @@ use serde::Serialize;
 use crate::api::ClusterName;
 use crate::core::mesh::MeshView;
 use crate::core::mesh::beat::Beat;
-use crate::core::mesh::cidr;
 use crate::core::mesh::observation::{ConnectionFacts, GatewayFacts, MeshKind, Reading, RoundTrip};
 use crate::core::mesh::roster::{Part, Roster, Side};
 
@@ -93,6 +92,17 @@ pub struct Direction {
     pub since: Timestamp,
 }
 
+impl Direction {
+    /// Whether the hub has simply not looked yet: what comes next is news of
+    /// the hub, not of the cable.
+    #[must_use]
+    pub fn is_first_look(&self) -> bool {
+        self.state == CableState::Unknown
+            && self.gateway.is_none()
+            && self.reason.ends_with(" yet.")
+    }
+}
+
 /// A pair of clusters, both ways.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Cable {
@@ -159,11 +169,10 @@ pub(super) fn cables(
         .iter()
         .filter_map(|(from, to)| {
             let (one, two) = (roster.sides.get(from)?, roster.sides.get(to)?);
-            let direct = cidr::first_overlap(&one.subnets, &two.subnets)
-                .map(|(a, b)| format!("CIDR {a} of {from} overlaps with {b} of {to}"));
+            let direct = roster.overlap(from, to);
             let overlap = direct
                 .clone()
-                .or_else(|| third_party_overlap(roster, from, to));
+                .or_else(|| roster.third_party_overlap(from, to));
             let mut forward = judge(from, one, to, two, overlap.as_deref(), now);
             let mut backward = judge(to, two, from, one, overlap.as_deref(), now);
             for half in [&mut forward, &mut backward] {
@@ -202,31 +211,6 @@ fn pair(forward: CableState, backward: CableState) -> Connectivity {
     } else {
         Connectivity::Down
     }
-}
-
-/// An overlap between one end of a pair and a third cluster that the other
-/// end must route to as well: its gateway cannot tell the two apart.
-fn third_party_overlap(
-    roster: &Roster<'_>,
-    from: &ClusterName,
-    to: &ClusterName,
-) -> Option<String> {
-    [(from, to), (to, from)]
-        .into_iter()
-        .find_map(|(name, router)| {
-            let side = roster.sides.get(name)?;
-            roster.neighbours.get(router)?.iter().find_map(|third| {
-                if third == name || third == router {
-                    return None;
-                }
-                let other = roster
-                    .sides
-                    .get(third)
-                    .filter(|other| other.part == Part::Yes)?;
-                let (a, b) = cidr::first_overlap(&side.subnets, &other.subnets)?;
-                Some(format!("CIDR {a} of {name} overlaps with {b} of {third}"))
-            })
-        })
 }
 
 fn judge(

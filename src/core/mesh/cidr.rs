@@ -41,19 +41,6 @@ impl Cidr {
     }
 }
 
-/// The first pair of ranges (one of each list) that share an address.
-/// Entries that are no CIDR are skipped: they can prove nothing.
-#[must_use]
-pub fn first_overlap<'a>(left: &'a [String], right: &'a [String]) -> Option<(&'a str, &'a str)> {
-    left.iter().find_map(|a| {
-        let range = Cidr::parse(a)?;
-        right
-            .iter()
-            .find(|b| Cidr::parse(b).is_some_and(|other| range.overlaps(other)))
-            .map(|b| (a.as_str(), b.as_str()))
-    })
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -86,15 +73,5 @@ mod tests {
         ] {
             assert_eq!(Cidr::parse(text), None, "{text}");
         }
-    }
-
-    #[test]
-    fn the_overlapping_pair_is_named() {
-        let left = ["172.31.0.0/16".to_owned(), "10.128.0.0/14".to_owned()];
-        let right = ["nonsense".to_owned(), "10.130.0.0/16".to_owned()];
-        assert_eq!(
-            first_overlap(&left, &right),
-            Some(("10.128.0.0/14", "10.130.0.0/16"))
-        );
     }
 }

@@ -10,6 +10,7 @@ use serde::Serialize;
 use crate::api::ClusterName;
 use crate::core::activity::Severity;
 use crate::core::mesh::cable::Cable;
+use crate::core::mesh::observation::MeshKind;
 use crate::core::mesh::roster::Roster;
 use crate::core::mesh::service::ServiceView;
 
@@ -125,7 +126,13 @@ pub(super) fn findings(
 ) -> Vec<Finding> {
     let mut found = Vec::new();
     for (name, side) in &roster.sides {
-        cables::gateways(name, side.gateways(), now, &mut found);
+        // Silence of a gateway that cannot be read is no silence.
+        if side
+            .observation
+            .is_some_and(|seen| seen.is_current(MeshKind::Gateway))
+        {
+            cables::gateways(name, side.gateways(), now, &mut found);
+        }
     }
     for cable in cables {
         cables::pair(roster, cable, &mut found);

@@ -21,15 +21,46 @@ pub fn transitions(before: &MeshView, after: &MeshView, now: Timestamp) -> Vec<A
         .flat_map(|cable| [&cable.forward, &cable.backward])
         .filter_map(|half| {
             let old = before.direction(&half.from, &half.to)?;
-            (old.state != half.state).then(|| cable(old, half, now))
+            (old.state != half.state && !old.is_first_look()).then(|| cable(old, half, now))
         })
         .collect();
+    found.extend(failovers(before, after, now));
     let old: BTreeMap<(&NamespacedName, &ClusterName), &ConsumerView> = needed(before).collect();
     found.extend(needed(after).filter_map(|(key, consumer)| {
         let old = old.get(&key)?;
         (old.verdict != consumer.verdict).then(|| service(key.0, old.verdict, consumer, now))
     }));
     found
+}
+
+/// Clusters whose cables are reported by another gateway than before, each once.
+fn failovers(before: &MeshView, after: &MeshView, now: Timestamp) -> Vec<Activity> {
+    let mut moved: BTreeMap<&ClusterName, (&str, &str)> = BTreeMap::new();
+    for half in after
+        .cables
+        .iter()
+        .flat_map(|cable| [&cable.forward, &cable.backward])
+    {
+        let old = before
+            .direction(&half.from, &half.to)
+            .and_then(|old| old.gateway.as_deref());
+        if let (Some(old), Some(new)) = (old, half.gateway.as_deref())
+            && old != new
+        {
+            moved.insert(&half.from, (old, new));
+        }
+    }
+    moved
+        .into_iter()
+        .map(|(cluster, (old, new))| Activity {
+            at: now,
+            severity: Severity::Warning,
+            reason: "GatewayFailover".to_owned(),
+            message: format!("Gateway {new} of {cluster} took over from {old}."),
+            application: None,
+            cluster: Some(cluster.clone()),
+        })
+        .collect()
 }
 
 fn needed(

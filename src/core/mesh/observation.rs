@@ -137,6 +137,23 @@ impl MeshObservation {
         !self.submariners.is_empty() || !self.gateways.is_empty()
     }
 
+    /// The same facts of a cluster that stopped answering: old news, which
+    /// prove neither that something is there nor that it is not.
+    #[must_use]
+    pub fn unreadable(&self, since: Timestamp, message: &str) -> Self {
+        let failing = Reading::Failing {
+            since,
+            message: message.trim_end_matches('.').to_owned(),
+        };
+        Self {
+            readings: MeshKind::ALL
+                .into_iter()
+                .map(|kind| (kind, failing.clone()))
+                .collect(),
+            ..self.clone()
+        }
+    }
+
     /// Namespaces of the cluster that hold a broker (submariner.md §4).
     #[must_use]
     pub fn broker_namespaces(&self) -> BTreeSet<&str> {

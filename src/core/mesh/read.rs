@@ -385,3 +385,97 @@ pub fn service(object: &Value) -> ServiceFacts {
         cluster_ip: (!address.is_empty() && address != "None").then(|| address.to_owned()),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn odd_fields_read_as_empty_and_hide_nothing() {
+        let odd = json!({
+            "metadata": {"name": "gw", "namespace": 7, "annotations": {"update-timestamp": 5}},
+            "status": {
+                "haStatus": "active", "version": {}, "localEndpoint": [],
+                "connections": [
+                    null,
+                    {"status": "connected", "usingNAT": "yes", "latencyRTT": "fast", "endpoint": {"cluster_id": "b", "subnets": "x"}},
+                ],
+            },
+        });
+        let facts = gateway(&odd);
+        assert!(facts.is_active());
+        assert_eq!(facts.stamp, None);
+        assert_eq!(facts.connections.len(), 2);
+        assert_eq!(facts.connections[1].endpoint.cluster_id, "b");
+        assert_eq!(facts.connections[1].rtt, None);
+        for value in [
+            json!(null),
+            json!([]),
+            json!("x"),
+            json!({"spec": [], "status": 1, "metadata": {"labels": []}}),
+        ] {
+            let _ = (
+                submariner(&value),
+                broker(&value),
+                endpoint(&value),
+                cluster(&value),
+                route_agent(&value),
+            );
+            let _ = (
+                export(&value),
+                import(&value),
+                slice(&value),
+                service(&value),
+            );
+        }
+    }
+
+    #[test]
+    fn plural_addresses_of_later_releases_win() {
+        let spec = json!({"spec": {"private_ip": "10.0.0.1", "privateIPs": ["10.0.0.2", "fd00::2"], "public_ip": "1.1.1.1"}});
+        let facts = endpoint(&spec).spec;
+        assert_eq!(facts.private_ips, ["10.0.0.2", "fd00::2"]);
+        assert_eq!(facts.public_ips, ["1.1.1.1"]);
+    }
+
+    #[test]
+    fn secrets_of_the_submariner_resource_are_not_read() {
+        let object = json!({"spec": {
+            "clusterID": "a", "brokerK8sApiServerToken": "TOKEN-X", "ceIPSecPSK": "KEY-X", "brokerK8sCA": "CERT-X",
+        }});
+        let facts = submariner(&object);
+        let text = format!("{facts:?}{}", serde_json::to_string(&facts).unwrap());
+        assert!(!text.contains("-X"), "{text}");
+    }
+
+    #[test]
+    fn imports_of_every_kind_name_their_service() {
+        for (object, service, source) in [
+            (
+                json!({"metadata": {"namespace": "guestbook", "name": "db"}}),
+                "guestbook/db",
+                None,
+            ),
+            (
+                json!({"metadata": {"namespace": "submariner-broker", "name": "db-guestbook", "annotations": {
+                    SERVICE_NAME: "db", SOURCE_NAMESPACE: "guestbook",
+                }}}),
+                "guestbook/db",
+                None,
+            ),
+            (
+                json!({"metadata": {"namespace": "submariner-operator", "name": "db-guestbook-a",
+                    "labels": {"lighthouse.submariner.io/sourceCluster": "a"},
+                    "annotations": {"origin-name": "db", "origin-namespace": "guestbook"},
+                }}),
+                "guestbook/db",
+                Some("a"),
+            ),
+        ] {
+            let facts = import(&object);
+            assert_eq!(facts.service.to_string(), service);
+            assert_eq!(facts.source_cluster.as_deref(), source);
+        }
+    }
+}

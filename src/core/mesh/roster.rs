@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::api::ClusterName;
 use crate::core::mesh::MeshInput;
+use crate::core::mesh::cidr::Cidr;
 use crate::core::mesh::observation::{
     EndpointFacts, GatewayFacts, MeshKind, MeshObservation, Reading,
 };
@@ -67,6 +68,16 @@ pub(super) struct Roster<'a> {
     /// Clusters that share a set (or a broker) with each cluster, itself included.
     pub(super) neighbours: BTreeMap<ClusterName, BTreeSet<ClusterName>>,
     names: BTreeMap<String, ClusterName>,
+    /// Overlaps of each cluster with its neighbours.
+    overlaps: BTreeMap<ClusterName, Vec<Overlap>>,
+}
+
+/// Two networks of neighbours that share an address.
+#[derive(Clone, Debug)]
+struct Overlap {
+    other: ClusterName,
+    own_cidr: String,
+    other_cidr: String,
 }
 
 impl<'a> Roster<'a> {
@@ -103,12 +114,40 @@ impl<'a> Roster<'a> {
         }
         let neighbours = neighbours(input, &sides);
         let pairs = pairs(&sides, &neighbours, &names);
+        let overlaps = overlaps(&sides, &neighbours);
         Self {
             sides,
             pairs,
             neighbours,
             names,
+            overlaps,
         }
+    }
+
+    /// The overlap between the two, as a sentence without its full stop.
+    pub(super) fn overlap(&self, one: &ClusterName, two: &ClusterName) -> Option<String> {
+        let found = self.overlaps.get(one)?;
+        let overlap = found.iter().find(|overlap| overlap.other == *two)?;
+        Some(overlap.sentence(one))
+    }
+
+    /// An overlap between one end of a pair and a third cluster that the
+    /// other end must route to as well: its gateway cannot tell the two apart.
+    pub(super) fn third_party_overlap(
+        &self,
+        one: &ClusterName,
+        two: &ClusterName,
+    ) -> Option<String> {
+        [(one, two), (two, one)]
+            .into_iter()
+            .find_map(|(name, router)| {
+                let routed = self.neighbours.get(router)?;
+                let overlap =
+                    self.overlaps.get(name)?.iter().find(|overlap| {
+                        overlap.other != *router && routed.contains(&overlap.other)
+                    })?;
+                Some(overlap.sentence(name))
+            })
     }
 
     /// The cluster with that Submariner id.
@@ -122,6 +161,57 @@ impl<'a> Roster<'a> {
             .get(name)
             .map_or(name.as_str(), |side| side.id.as_str())
     }
+}
+
+impl Overlap {
+    fn sentence(&self, own: &ClusterName) -> String {
+        let Self {
+            other,
+            own_cidr,
+            other_cidr,
+        } = self;
+        format!("CIDR {own_cidr} of {own} overlaps with {other_cidr} of {other}")
+    }
+}
+
+fn overlaps(
+    sides: &BTreeMap<ClusterName, Side<'_>>,
+    neighbours: &BTreeMap<ClusterName, BTreeSet<ClusterName>>,
+) -> BTreeMap<ClusterName, Vec<Overlap>> {
+    let ranges: BTreeMap<&ClusterName, Vec<(Cidr, &str)>> = sides
+        .iter()
+        .filter(|(_, side)| side.part == Part::Yes)
+        .map(|(name, side)| {
+            let ranges = side.subnets.iter();
+            (
+                name,
+                ranges
+                    .filter_map(|text| Some((Cidr::parse(text)?, text.as_str())))
+                    .collect(),
+            )
+        })
+        .collect();
+    let overlap = |one: &ClusterName, two: &ClusterName| {
+        let theirs = ranges.get(two)?;
+        ranges.get(one)?.iter().find_map(|(own, own_text)| {
+            let (_, text) = theirs.iter().find(|(other, _)| own.overlaps(*other))?;
+            Some(Overlap {
+                other: two.clone(),
+                own_cidr: (*own_text).to_owned(),
+                other_cidr: (*text).to_owned(),
+            })
+        })
+    };
+    neighbours
+        .iter()
+        .map(|(name, others)| {
+            let others = others.iter().filter(|other| *other != name);
+            (
+                name.clone(),
+                others.filter_map(|other| overlap(name, other)).collect(),
+            )
+        })
+        .collect()
 }
 
 fn managed_sides<'a>(input: &MeshInput<'a>) -> BTreeMap<ClusterName, Side<'a>> {
@@ -238,13 +328,18 @@ fn neighbours(
         {
             continue;
         }
-        for name in members {
-            if let Some(others) = found.get_mut(name) {
+        // Only those that take part: sets may be large, meshes are not.
+        let parts: Vec<&ClusterName> = members
+            .iter()
+            .filter(|name| sides.get(*name).is_some_and(|side| side.part != Part::No))
+            .collect();
+        for name in &parts {
+            if let Some(others) = found.get_mut(*name) {
                 others.extend(
-                    members
+                    parts
                         .iter()
                         .filter(|other| same_broker(sides, name, other))
-                        .cloned(),
+                        .map(|other| (*other).clone()),
                 );
             }
         }

@@ -297,7 +297,14 @@ fn a_second_gateway_takes_over_without_a_gap() {
     };
     gateways[1].ha_status = "active".to_owned();
     gateways[1].connections = gateways[0].connections.clone();
-    let view = fleet.view();
+    let before = view;
+    let view = fleet.view_after(Some(&before));
+    let history = transitions(&before, &view, now());
+    assert_eq!(history.len(), 1);
+    assert_eq!(
+        history[0].message,
+        "Gateway ip-10-10-40-1 of aws-sub1 took over from ip-10-10-37-208."
+    );
     assert_eq!(state(&view, "aws-sub1", "aws-sub2"), CableState::Connected);
     assert_eq!(
         view.cables[0].forward.gateway.as_deref(),
@@ -352,6 +359,15 @@ fn what_cannot_be_read_is_unknown_and_no_finding() {
                 .for_each(|kind| drop(member.readings.insert(kind, reading.clone())));
         },
         |fleet| *fleet.member("aws-sub2") = MeshObservation::default(),
+        |fleet| {
+            // Cut off: its gateway seems silent, and may be well.
+            fleet.gateway("aws-sub2").beat = Beat::Silent {
+                since: now() - SignedDuration::from_secs(60),
+            };
+            *fleet.member("aws-sub2") = fleet
+                .member("aws-sub2")
+                .unreadable(now(), "connection refused");
+        },
     ] {
         let mut fleet = Fleet::healthy();
         break_it(&mut fleet);
@@ -452,5 +468,46 @@ fn a_local_export_is_answered_first() {
     assert_eq!(
         answer(&view, "guestbook/redis-master", "aws-sub2").1,
         ["172.30.1.1"]
+    );
+}
+
+#[test]
+fn the_first_look_is_no_transition() {
+    let mut fleet = Fleet::healthy();
+    let seen = std::mem::take(fleet.member("aws-sub2"));
+    let before = fleet.view();
+    *fleet.member("aws-sub2") = seen;
+    let view = fleet.view_after(Some(&before));
+    assert_eq!(state(&before, "aws-sub2", "aws-sub1"), CableState::Unknown);
+    assert_eq!(state(&view, "aws-sub2", "aws-sub1"), CableState::Connected);
+    assert!(
+        transitions(&before, &view, now())
+            .iter()
+            .all(|entry| !entry.reason.starts_with("Cable"))
+    );
+}
+
+#[test]
+fn releases_without_aggregated_imports_are_judged_by_theirs() {
+    let mut fleet = Fleet::healthy();
+    for member in fleet.members.values_mut() {
+        for import in &mut member.imports {
+            let from = import.clusters[0].clone();
+            import.name = format!(
+                "{}-{}-{from}",
+                import.service.name, import.service.namespace
+            );
+            import.namespace = "submariner-operator".to_owned();
+            import.source_cluster = Some(from);
+        }
+    }
+    let view = fleet.view();
+    assert_eq!(
+        verdict(&view, "guestbook/redis-master", "aws-sub2"),
+        (Discoverable::Yes, None)
+    );
+    assert_eq!(
+        answer(&view, "guestbook/redis-master", "aws-sub2").0,
+        Response::NoError
     );
 }
