@@ -27,6 +27,9 @@ pub struct Inputs {
     /// Clusters on which an inventory of this Subscription was found, or to
     /// which something was delivered in this process.
     pub holders: BTreeSet<ClusterName>,
+    /// Clusters that the hub has and that are not leaving it. Nothing is
+    /// removed from another: a cluster that leaves keeps what it has.
+    pub registered: BTreeSet<ClusterName>,
 }
 
 /// The placement of a Subscription, resolved.
@@ -123,7 +126,7 @@ pub fn decide(inputs: &Inputs) -> Decision {
             phase: Phase::Unset,
             failure: None,
             waiting: None,
-            wishes: all(&inputs.holders, Wish::Remove),
+            wishes: removals(inputs),
         };
     }
     let failure = first_failure(inputs);
@@ -188,9 +191,26 @@ fn wishes(inputs: &Inputs, ready: bool) -> BTreeMap<ClusterName, Wish> {
         Placement::Pending { clusters, .. } => (clusters.clone(), Wish::Hold),
         Placement::Decided(clusters) => (clusters.clone(), Wish::Remove),
     };
-    let mut wishes = all(&inputs.holders, withdrawn);
+    let mut wishes = match withdrawn {
+        Wish::Remove => removals(inputs),
+        other => all(&inputs.holders, other),
+    };
     wishes.extend(all(&placed, if ready { Wish::Deliver } else { Wish::Hold }));
     wishes
+}
+
+fn removals(inputs: &Inputs) -> BTreeMap<ClusterName, Wish> {
+    inputs
+        .holders
+        .iter()
+        .map(|cluster| {
+            let stays = !inputs.registered.contains(cluster);
+            (
+                cluster.clone(),
+                if stays { Wish::Hold } else { Wish::Remove },
+            )
+        })
+        .collect()
 }
 
 fn all(clusters: &BTreeSet<ClusterName>, wish: Wish) -> BTreeMap<ClusterName, Wish> {
@@ -225,6 +245,7 @@ mod tests {
             placement: Placement::Decided(clusters(&["a", "b"])),
             content: Content::Ready { objects: 3 },
             holders: clusters(&["a", "old"]),
+            registered: clusters(&["a", "b", "old"]),
         }
     }
 
@@ -267,6 +288,16 @@ mod tests {
             );
             assert_eq!(wish(&decision, "old"), Some(Wish::Hold));
         }
+    }
+
+    #[test]
+    fn a_cluster_that_leaves_the_hub_keeps_what_it_has() {
+        let mut inputs = inputs();
+        inputs.registered = clusters(&["a", "b"]);
+        assert_eq!(wish(&decide(&inputs), "old"), Some(Wish::Hold));
+        inputs.deleting = true;
+        assert_eq!(wish(&decide(&inputs), "old"), Some(Wish::Hold));
+        assert_eq!(wish(&decide(&inputs), "a"), Some(Wish::Remove));
     }
 
     #[test]

@@ -8,7 +8,7 @@ use serde_json::json;
 
 use super::context::Shared;
 use super::queue::Requeue;
-use super::stores::{Change, name_of};
+use super::stores::{Change, name_of, named};
 use crate::api::apps::Application;
 use crate::api::{
     ANNOTATION_DEPLOYABLES, ANNOTATION_SUBSCRIPTIONS, NamespacedName, STATUS_MANAGER,
@@ -73,11 +73,7 @@ pub fn subscriptions_of(context: &Shared, application: &Application) -> Vec<Name
 /// # Errors
 /// When the hub's API fails; the key backs off.
 pub async fn reconcile(context: &Shared, name: &NamespacedName) -> Result<Requeue, kube::Error> {
-    let Some(application) = context
-        .stores
-        .applications
-        .find(|application| name_of(application) == *name)
-    else {
+    let Some(application) = named(&context.stores.applications, name) else {
         return Ok(Requeue::Await);
     };
     let subscriptions = subscriptions_of(context, &application)

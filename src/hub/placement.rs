@@ -13,7 +13,7 @@ use serde_json::json;
 use super::context::Shared;
 use super::queue::Requeue;
 use super::record::PlacementRecord;
-use super::stores::{Change, PlacementKey, PlacementKind, decision_owner, name_of};
+use super::stores::{Change, PlacementKey, PlacementKind, decision_owner, name_of, named};
 use crate::api::apps::PlacementRule;
 use crate::api::cluster::{Placement, PlacementDecision};
 use crate::api::{ClusterName, NamespacedName, STATUS_MANAGER};
@@ -202,14 +202,11 @@ fn until(now: Timestamp, at: Timestamp) -> std::time::Duration {
 }
 
 fn rule(context: &Shared, name: &NamespacedName) -> Option<Arc<PlacementRule>> {
-    context.stores.rules.find(|rule| name_of(rule) == *name)
+    named(&context.stores.rules, name)
 }
 
 fn found_placement(context: &Shared, name: &NamespacedName) -> Option<Arc<Placement>> {
-    context
-        .stores
-        .placements
-        .find(|placement| name_of(placement) == *name)
+    named(&context.stores.placements, name)
 }
 
 fn evaluate(

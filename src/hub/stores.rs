@@ -11,7 +11,7 @@ use std::sync::Arc;
 use futures::StreamExt;
 use k8s_openapi::api::core::v1::{Namespace, Secret};
 use kube::core::PartialObjectMeta;
-use kube::runtime::reflector::{self, Store};
+use kube::runtime::reflector::{self, ObjectRef, Store};
 use kube::runtime::watcher::{self, Event};
 use kube::runtime::{WatchStreamExt, watcher as start_watcher};
 use kube::{Api, Client, Resource, ResourceExt};
@@ -280,6 +280,15 @@ pub fn decision_owner(decision: &PlacementDecision) -> Option<PlacementKey> {
         crate::api::LABEL_PLACEMENT_RULE,
     )
     .or_else(|| key(PlacementKind::Placement, crate::api::LABEL_PLACEMENT))
+}
+
+/// The object of that name in a cache.
+#[must_use]
+pub fn named<K>(store: &Store<K>, name: &NamespacedName) -> Option<Arc<K>>
+where
+    K: Resource<DynamicType = ()> + Clone + 'static,
+{
+    store.get(&ObjectRef::new(&name.name).within(&name.namespace))
 }
 
 /// Namespace and name of an object.

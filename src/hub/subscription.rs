@@ -19,7 +19,7 @@ use kube::ResourceExt;
 use super::context::Shared;
 use super::queue::Requeue;
 use super::report;
-use super::stores::{Change, PlacementKey, PlacementKind, name_of};
+use super::stores::{Change, PlacementKey, PlacementKind, name_of, named};
 use crate::api::apps::Subscription;
 use crate::api::{ClusterName, FINALIZER, LABEL_SUBSCRIPTION_PAUSE, NamespacedName};
 use crate::core::source::unsupported;
@@ -96,10 +96,7 @@ fn on_cluster(context: &Shared, cluster: &ClusterName) -> Vec<NamespacedName> {
 /// # Errors
 /// When the hub's API fails; the key backs off.
 pub async fn reconcile(context: &Shared, name: &NamespacedName) -> Result<Requeue, kube::Error> {
-    let found = context
-        .stores
-        .subscriptions
-        .find(|subscription| name_of(subscription) == *name);
+    let found = named(&context.stores.subscriptions, name);
     let Some(subscription) = found else {
         forget(context, name);
         return Ok(Requeue::Await);
@@ -193,6 +190,14 @@ async fn gather(
         placement: placed.placement,
         content: content.content.clone(),
         holders,
+        registered: context
+            .stores
+            .clusters
+            .state()
+            .iter()
+            .filter(|cluster| cluster.metadata.deletion_timestamp.is_none())
+            .map(|cluster| ClusterName::from(cluster.name_any()))
+            .collect(),
     };
     Ok(Gathered {
         inputs,

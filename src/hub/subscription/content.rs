@@ -17,7 +17,7 @@ use crate::hub::context::Shared;
 use crate::hub::failure::git_failure;
 use crate::hub::record::SourceWords;
 use crate::hub::sources::{SourceState, Want};
-use crate::hub::stores::name_of;
+use crate::hub::stores::named;
 
 /// Rate `low`: as RHACM's hourly poll.
 const LOW_RATE: Duration = Duration::from_secs(3600);
@@ -125,15 +125,13 @@ fn channel(context: &Shared, subscription: &Subscription) -> Result<Arc<Channel>
     let name: NamespacedName = text
         .parse()
         .map_err(|error| invalid("ChannelInvalid", format!("spec.channel {error}")))?;
-    context
-        .stores
-        .channels
-        .find(|channel| name_of(channel) == name)
-        .ok_or_else(|| Failure {
-            class: FailureClass::Waiting,
-            reason: "ChannelNotFound".into(),
-            message: format!("Failed to find channel: {name} does not exist; create it, nothing is removed meanwhile"),
-        })
+    named(&context.stores.channels, &name).ok_or_else(|| Failure {
+        class: FailureClass::Waiting,
+        reason: "ChannelNotFound".into(),
+        message: format!(
+            "Failed to find channel: {name} does not exist; create it, nothing is removed meanwhile"
+        ),
+    })
 }
 
 /// Reads the Channel's Secret and ConfigMap, only from its own namespace.

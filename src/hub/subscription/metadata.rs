@@ -12,7 +12,7 @@ use crate::api::{
     ANNOTATION_RECONCILE_RATE, FINALIZER, LABEL_APP, LABEL_PART_OF, NamespacedName, STATUS_MANAGER,
 };
 use crate::hub::context::Shared;
-use crate::hub::stores::name_of;
+use crate::hub::stores::named;
 
 /// Adds what is missing, in one write, and returns the Subscription as it is
 /// then; `None` when it is gone.
@@ -100,12 +100,7 @@ fn missing_labels(context: &Shared, subscription: &Subscription) -> BTreeMap<&'s
         .channel
         .parse::<NamespacedName>()
         .ok()
-        .and_then(|channel| {
-            context
-                .stores
-                .channels
-                .find(|found| name_of(found) == channel)
-        })
+        .and_then(|channel| named(&context.stores.channels, &channel))
         .and_then(|channel| {
             channel
                 .annotations()

@@ -11,7 +11,7 @@ use crate::core::placement::{self, HoldReason, Schedule};
 use crate::core::subscription::Placement;
 use crate::hub::context::Shared;
 use crate::hub::placement::{cluster_facts, clusters_of, decided};
-use crate::hub::stores::{PlacementKey, PlacementKind, name_of};
+use crate::hub::stores::{PlacementKey, PlacementKind, named};
 
 /// The result.
 pub(super) struct Placed {
@@ -115,16 +115,8 @@ fn inline(context: &Shared, subscription: &Subscription, before: &BTreeSet<Clust
 /// when the placement was evaluated and its decisions were written.
 fn referred(context: &Shared, key: &PlacementKey) -> Placement {
     let exists = match key.kind {
-        PlacementKind::PlacementRule => context
-            .stores
-            .rules
-            .find(|rule| name_of(rule) == key.name)
-            .is_some(),
-        PlacementKind::Placement => context
-            .stores
-            .placements
-            .find(|placement| name_of(placement) == key.name)
-            .is_some(),
+        PlacementKind::PlacementRule => named(&context.stores.rules, &key.name).is_some(),
+        PlacementKind::Placement => named(&context.stores.placements, &key.name).is_some(),
     };
     if !exists {
         return Placement::Failed(failure(
