@@ -427,6 +427,7 @@ impl<'a> Task<'a> {
         let mut rows = Vec::new();
         let app = self.app(&application);
         app.running = false;
+        let appeared = app.inventory.is_some() != result.inventory.is_some();
         app.inventory = result.inventory;
         app.last_pass = result.counts;
         for (id, outcome) in result.outcomes {
@@ -468,7 +469,9 @@ impl<'a> Task<'a> {
         kinds
             .into_iter()
             .for_each(|(kind, version)| self.watch(kind, version));
-        self.tell_inventories();
+        if appeared {
+            self.tell_inventories();
+        }
         self.touched.insert(application);
     }
 

@@ -1,5 +1,7 @@
 //! The pool against the embedded API server, in process.
 
+mod scale;
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;

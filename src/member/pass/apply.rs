@@ -218,10 +218,14 @@ impl Pass {
 /// In a namespace that was made a moment ago only its own controllers have
 /// been; everything else needs no look before it is written.
 fn is_fresh(id: &ObjectId, fresh: &BTreeSet<String>) -> bool {
-    let by_controllers = matches!(
-        id.kind.as_str(),
-        "ServiceAccount" | "RoleBinding" | "ConfigMap" | "Secret"
-    );
+    let by_controllers = match id.kind.as_str() {
+        "ServiceAccount" | "RoleBinding" => true,
+        "ConfigMap" => matches!(
+            id.name.as_str(),
+            "kube-root-ca.crt" | "openshift-service-ca.crt"
+        ),
+        _ => false,
+    };
     !by_controllers
         && id
             .namespace
