@@ -20,6 +20,7 @@ pub mod object;
 pub mod placement;
 pub mod plan;
 pub mod source;
+pub mod stages;
 pub mod subscription;
 pub mod view;
 pub mod webhook;

@@ -1,4 +1,9 @@
 //! The embedded API server as kube-rs sees it, in process.
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "a test says what failed by panicking"
+)]
 
 use std::time::Duration;
 

@@ -4,6 +4,11 @@
 //!
 //! Needs `chromium` and `chromedriver`. Without them the tests say so loudly
 //! and pass, unless `PILOTHOUSE_REQUIRE` names `browser`.
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "a test says what failed by panicking"
+)]
 
 #[path = "browser/driver.rs"]
 mod driver;

@@ -3,6 +3,12 @@
 //! Runs every binary of `PILOTHOUSE_KUBECTLS` (separated by colons), or else
 //! the `kubectl` on the PATH. Without one the tests say so and pass, unless
 //! `PILOTHOUSE_REQUIRE` contains `kubectl`.
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::too_many_lines,
+    reason = "a test says what failed by panicking"
+)]
 
 use std::io::{BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};

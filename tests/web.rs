@@ -1,5 +1,10 @@
 //! Every route of the dashboard over the made-up fleet: markup that people and
 //! screen readers can use, JSON twins, live fragments, headers, bounds.
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "a test says what failed by panicking"
+)]
 
 use std::collections::BTreeSet;
 use std::sync::Arc;

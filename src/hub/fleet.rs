@@ -1,7 +1,5 @@
 //! The snapshot of everything the hub knows, and the view built from it.
 
-mod stages;
-
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
@@ -21,6 +19,7 @@ use crate::core::fleet::{
 use crate::core::mesh::{Consumer, MeshInput, MeshView, PlannedExport, history};
 use crate::core::placement::ClusterFacts;
 use crate::core::placement::sets::SetFilter;
+use crate::core::stages::{StageInput, stages};
 use crate::core::view::{Facts, FleetView, Schedules};
 
 /// Changes that come within this time make one view.
@@ -160,7 +159,17 @@ fn one(context: &Shared, object: Arc<Subscription>) -> SubscriptionSnapshot {
         .as_ref()
         .and_then(|state| state.commit.as_ref())
         .map(|commit| super::subscription::commit_facts(commit));
-    let stages = stages::stages(&record, commit.as_ref(), &deliveries);
+    let stages = stages(&StageInput {
+        failure: record
+            .decision
+            .as_ref()
+            .and_then(|decision| decision.failure.as_ref()),
+        commit: commit.as_ref(),
+        objects: record.desired.as_ref().map(|desired| desired.objects.len()),
+        placed: &record.placed,
+        deliveries: &deliveries,
+        newest: record.history.first(),
+    });
     SubscriptionSnapshot {
         paused: object
             .labels()

@@ -228,7 +228,7 @@ impl Player {
         let owner_uid = fields::text(object, "/metadata/uid");
         for (key, pod) in self.state.pods_owned_by(&owner.namespace, owner_uid) {
             // Old pods go once the new ones are ready.
-            let leaving = fields::text(&pod, "/metadata/deletionTimestamp") != "";
+            let leaving = !fields::text(&pod, "/metadata/deletionTimestamp").is_empty();
             if !wanted.iter().any(|w| w.name == key.name) && ready && !leaving {
                 write::delete_pod(&self.client, &key).await?;
             }

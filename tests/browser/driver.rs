@@ -260,10 +260,10 @@ fn folder() -> PathBuf {
 fn port_of(stdout: impl std::io::Read) -> u16 {
     for line in BufReader::new(stdout).lines() {
         let line = line.expect("chromedriver writes text");
-        if let Some((_, port)) = line.rsplit_once("on port ") {
-            if line.contains("successfully") {
-                return port.trim_end_matches('.').parse().expect("a port");
-            }
+        if let Some((_, port)) = line.rsplit_once("on port ")
+            && line.contains("successfully")
+        {
+            return port.trim_end_matches('.').parse().expect("a port");
         }
     }
     panic!("chromedriver ended without naming its port");

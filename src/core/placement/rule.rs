@@ -540,7 +540,7 @@ mod tests {
             before in proptest::collection::btree_set(0..12usize, 0..6),
         ) {
             let name = |i: &usize| format!("c{i:02}");
-            let make = |i: &usize| cluster(&name(i), &[("third", if i % 3 == 0 { "y" } else { "n" })], "");
+            let make = |i: &usize| cluster(&name(i), &[("third", if i.is_multiple_of(3) { "y" } else { "n" })], "");
             let sorted: Vec<_> = (0..12).map(|i| make(&i)).collect();
             let shuffled: Vec<_> = order.iter().map(make).collect();
             let current: Vec<ClusterName> = before.iter().map(|i| name(i).into()).collect();
