@@ -522,6 +522,8 @@ async fn a_member_that_is_down_is_told_and_hides_nobody() {
             .text
             .contains("ip-10-10-37-208   aws-sub1   203.0.113.21   yes   libreswan")
     );
+    let gateway = "submariner-gateway              quay.io/submariner   0.8.1        v0.8.1";
+    assert!(shown.text.contains(gateway), "{}", shown.text);
 
     world.switches["aws-sub1"].set(Fault::Refuse);
     args = ShowArgs {

@@ -45,6 +45,7 @@ pub async fn observe(
     let (events, queue) = mpsc::channel(QUEUE);
     let (served, served_now) = watch::channel(source::Served::default());
     let (exported, exported_now) = watch::channel(collect::Exported::default());
+    let (recovered, _) = watch::channel(());
     let mut tasks = JoinSet::new();
     tasks.spawn(source::watch_definitions(client.watches.clone(), served));
     for kind in MeshKind::ALL {
@@ -52,6 +53,7 @@ pub async fn observe(
             client.watches.clone(),
             kind,
             served_now.clone(),
+            recovered.clone(),
             events.clone(),
         ));
     }

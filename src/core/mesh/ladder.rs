@@ -259,7 +259,7 @@ pub(super) fn climb(
     Ladder {
         stops_at: stop.map(|rung| rung.gate),
         reason: stop.map_or_else(
-            || format!("{} can use {service} of {exporter}.", consumer),
+            || format!("The export of {exporter} passes every gate."),
             |rung| rung.detail.clone(),
         ),
         exporter: exporter.clone(),

@@ -23,7 +23,10 @@ use crate::core::mesh::read;
 use crate::member::mesh::collect::Exported;
 
 /// First and last wait before a failed watch is started again.
-const BACK_OFF: (Duration, Duration) = (Duration::from_millis(500), Duration::from_secs(30));
+const BACK_OFF: (Duration, Duration) = (Duration::from_millis(500), Duration::from_secs(60));
+/// Last wait of the one kind that every cluster serves: when it is read again
+/// the others do not wait any longer.
+const PILOT_BACK_OFF: Duration = Duration::from_secs(4);
 /// A kind that is not served is asked for again after this long, should the
 /// definitions not be readable.
 const ASK_AGAIN: Duration = Duration::from_secs(60);
@@ -146,8 +149,15 @@ pub(super) async fn watch_kind(
     client: Client,
     kind: MeshKind,
     mut served: watch::Receiver<Served>,
+    recovered: watch::Sender<()>,
     events: mpsc::Sender<News>,
 ) {
+    let longest = if kind == MeshKind::Namespace {
+        PILOT_BACK_OFF
+    } else {
+        BACK_OFF.1
+    };
+    let mut again = recovered.subscribe();
     let resource = resource(kind);
     let definition = format!("{}.{}", resource.plural, resource.group);
     let mut wait = BACK_OFF.0;
@@ -156,11 +166,11 @@ pub(super) async fn watch_kind(
         let ended = if kind == MeshKind::Namespace {
             let api: Api<PartialObjectMeta<Namespace>> = Api::all(client.clone());
             let stream = watcher::watcher(api, config(kind)).boxed();
-            follow(kind, stream, &events, &mut failures).await
+            follow(kind, stream, &events, &mut failures, &recovered).await
         } else {
             let api: Api<DynamicObject> = Api::all_with(client.clone(), &resource);
             let stream = watcher::watcher(api, config(kind)).boxed();
-            follow(kind, stream, &events, &mut failures).await
+            follow(kind, stream, &events, &mut failures, &recovered).await
         };
         let Some(error) = ended else { return };
         if failures == 0 {
@@ -189,8 +199,10 @@ pub(super) async fn watch_kind(
         {
             return;
         }
-        tokio::time::sleep(wait).await;
-        wait = (wait * 2).min(BACK_OFF.1);
+        again.mark_unchanged();
+        // Waits, or is told that the cluster answers again.
+        let _ = tokio::time::timeout(wait, again.changed()).await;
+        wait = (wait * 2).min(longest);
     }
 }
 
@@ -222,6 +234,7 @@ async fn follow<K>(
     mut stream: impl futures::Stream<Item = watcher::Result<Event<K>>> + Unpin,
     events: &mpsc::Sender<News>,
     failures: &mut u32,
+    recovered: &watch::Sender<()>,
 ) -> Option<watcher::Error>
 where
     K: serde::Serialize + ResourceExt,
@@ -240,7 +253,9 @@ where
                 continue;
             }
             Ok(Event::InitDone) => {
-                *failures = 0;
+                if std::mem::take(failures) > 1 {
+                    recovered.send_replace(());
+                }
                 News::All(kind, std::mem::take(&mut list))
             }
             Ok(Event::Apply(object)) => match facts(kind, object) {

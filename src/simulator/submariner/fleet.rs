@@ -44,6 +44,8 @@ pub struct Fleet {
     pub intruder: Site,
     /// Release of Submariner.
     pub version: String,
+    /// Create the operator's DaemonSets and Deployments too.
+    pub workloads: bool,
 }
 
 impl Fleet {
@@ -70,6 +72,7 @@ impl Fleet {
                 ["172.29.0.0/16", "10.128.0.0/14"],
             ),
             version: "0.8.1".to_owned(),
+            workloads: true,
         }
     }
 
@@ -95,6 +98,7 @@ impl Fleet {
             .collect();
         Self {
             sites,
+            workloads: false,
             ..Self::article()
         }
     }

@@ -49,7 +49,65 @@ pub(super) fn standing(fleet: &Fleet, site: &Site, faults: &Faults) -> Vec<Value
         objects.push(endpoint(other, OPERATOR_NAMESPACE));
         objects.push(cluster(other, OPERATOR_NAMESPACE));
     }
+    if fleet.workloads {
+        objects.extend(workloads(&fleet.version));
+    }
     objects
+}
+
+/// The operator's workloads, as `kubectl get pods -n submariner-operator`
+/// shows them in the article.
+fn workloads(version: &str) -> impl Iterator<Item = Value> + '_ {
+    [
+        ("DaemonSet", "submariner-gateway", "submariner-gateway", 0),
+        (
+            "DaemonSet",
+            "submariner-routeagent",
+            "submariner-route-agent",
+            0,
+        ),
+        (
+            "Deployment",
+            "submariner-operator",
+            "submariner-operator",
+            1,
+        ),
+        (
+            "Deployment",
+            "submariner-lighthouse-agent",
+            "lighthouse-agent",
+            1,
+        ),
+        (
+            "Deployment",
+            "submariner-lighthouse-coredns",
+            "lighthouse-coredns",
+            2,
+        ),
+    ]
+    .into_iter()
+    .map(move |(kind, name, image, replicas)| {
+        let labels = json!({"app": name});
+        let mut workload = json!({
+            "apiVersion": "apps/v1",
+            "kind": kind,
+            "metadata": {"name": name, "namespace": OPERATOR_NAMESPACE, "labels": labels},
+            "spec": {
+                "selector": {"matchLabels": labels},
+                "template": {
+                    "metadata": {"labels": labels},
+                    "spec": {"containers": [{
+                        "name": name,
+                        "image": format!("quay.io/submariner/{image}:{version}"),
+                    }]},
+                },
+            },
+        });
+        if replicas > 0 {
+            workload["spec"]["replicas"] = json!(replicas);
+        }
+        workload
+    })
 }
 
 /// What stands on the broker.
