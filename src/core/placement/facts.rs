@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
 use serde::Serialize;
 
 use crate::api::ClusterName;
@@ -56,35 +57,35 @@ impl From<&ManagedCluster> for ClusterFacts {
     /// Quantities that cannot be read are left out: the cluster then has no
     /// score for that resource, as if it had not reported it.
     fn from(cluster: &ManagedCluster) -> Self {
-        let status = cluster.status.clone().unwrap_or_default();
-        let quantities = |map: Option<BTreeMap<String, _>>| {
-            map.unwrap_or_default()
-                .into_iter()
-                .filter_map(
-                    |(name, value): (
-                        String,
-                        k8s_openapi::apimachinery::pkg::api::resource::Quantity,
-                    )| { quantity(&value.0).map(|value| (name, value)) },
-                )
-                .collect()
-        };
+        let status = cluster.status.as_ref();
+        let claims = status.and_then(|status| status.cluster_claims.as_ref());
+        let conditions = status.and_then(|status| status.conditions.as_ref());
         Self {
             name: cluster.metadata.name.as_deref().unwrap_or_default().into(),
             labels: cluster.metadata.labels.clone().unwrap_or_default(),
-            claims: (status.cluster_claims.unwrap_or_default())
+            claims: claims
                 .into_iter()
-                .map(|claim| (claim.name, claim.value))
+                .flatten()
+                .map(|claim| (claim.name.clone(), claim.value.clone()))
                 .collect(),
             taints: cluster.spec.taints.clone().unwrap_or_default(),
-            conditions: (status.conditions.unwrap_or_default())
+            conditions: conditions
                 .into_iter()
-                .map(|condition| (condition.type_, condition.status))
+                .flatten()
+                .map(|condition| (condition.type_.clone(), condition.status.clone()))
                 .collect(),
-            allocatable: quantities(status.allocatable),
-            capacity: quantities(status.capacity),
+            allocatable: quantities(status.and_then(|status| status.allocatable.as_ref())),
+            capacity: quantities(status.and_then(|status| status.capacity.as_ref())),
             deleting: cluster.metadata.deletion_timestamp.is_some(),
         }
     }
+}
+
+fn quantities(map: Option<&BTreeMap<String, Quantity>>) -> BTreeMap<String, f64> {
+    map.into_iter()
+        .flatten()
+        .filter_map(|(name, text)| Some((name.clone(), quantity(&text.0)?)))
+        .collect()
 }
 
 /// A Kubernetes quantity as a float, as `AsApproximateFloat64` gives it.

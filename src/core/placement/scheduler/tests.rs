@@ -1,6 +1,7 @@
 //! Placements against OCM's own vectors (tests/fixtures/placement/ocm.json) and our rules.
 
 use jiff::SignedDuration;
+use proptest::prelude::*;
 use serde_json::{Value, json};
 
 use super::testing::{facts, fixture, names, now, strings};
@@ -566,4 +567,50 @@ fn a_score_that_expires_asks_to_be_looked_at_again() {
         reason,
         "it fits, but numberOfClusters is 1 and others come first, score 100"
     );
+}
+
+proptest! {
+    /// With Steady strong enough a choice moves only as far as it must.
+    #[test]
+    fn placements_are_stable_and_move_no_more_than_they_must(
+        order in Just((0..12).collect::<Vec<usize>>()).prop_shuffle(),
+        number in 0..14usize,
+        before in proptest::collection::btree_set(0..12usize, 0..6),
+        counts in proptest::collection::vec(0..5u32, 12),
+        tainted in proptest::collection::btree_set(0..12usize, 0..4),
+    ) {
+        let name = |i: &usize| format!("c{i:02}");
+        let taint = json!({"key": "k", "effect": "NoSelect"});
+        let build = |i: &usize| {
+            let mut cluster = ClusterFacts::named(&name(i));
+            if tainted.contains(i) {
+                cluster.taints.push(serde_json::from_value(taint.clone()).unwrap());
+            }
+            cluster
+        };
+        let sorted: Vec<_> = (0..12).map(|i| build(&i)).collect();
+        let shuffled: Vec<_> = order.iter().map(build).collect();
+        let current: Vec<ClusterName> = before.iter().map(|i| name(i).into()).collect();
+        let counted = counts.iter().enumerate().map(|(i, count)| (ClusterName::from(name(&i)), *count));
+        let elsewhere: BTreeMap<ClusterName, u32> = counted.filter(|(_, count)| *count > 0).collect();
+        let sources = ScoreSources { elsewhere: &elsewhere, addon: &[] };
+        let world = World::new();
+        let policy = json!({"configurations": [{"scoreCoordinate": {"builtIn": "Steady"}, "weight": 3}]});
+        let object = make(json!({"numberOfClusters": number, "prioritizerPolicy": policy}));
+
+        let one = placement(&object, &world.inputs(&sorted, &current), &sources);
+        let other = placement(&object, &world.inputs(&shuffled, &current), &sources);
+        prop_assert_eq!(&one, &other);
+
+        let fit = 12 - tainted.len();
+        prop_assert_eq!(one.decisions.len(), number.min(fit));
+        let kept = current.iter().filter(|cluster| one.chosen().contains(*cluster)).count();
+        prop_assert_eq!(kept, before.difference(&tainted).count().min(number));
+
+        let settled: Vec<ClusterName> = one.chosen().into_iter().collect();
+        let again = placement(&object, &world.inputs(&sorted, &settled), &sources);
+        prop_assert_eq!(again.chosen(), one.chosen());
+        let groups: usize = one.groups.iter().map(|group| group.clusters.len()).sum();
+        prop_assert_eq!(groups, one.decisions.len());
+    }
 }
