@@ -1,5 +1,7 @@
 //! The embedded API server as kube-rs sees it, in process.
 
+#![allow(clippy::unwrap_used, reason = "a test ends where its fixture does")]
+
 use std::time::Duration;
 
 use futures::{StreamExt, TryStreamExt};
