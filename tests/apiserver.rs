@@ -5,6 +5,8 @@
     reason = "a test says what failed by panicking"
 )]
 
+#![allow(clippy::unwrap_used, reason = "a test ends where its fixture does")]
+
 use std::time::Duration;
 
 use futures::{StreamExt, TryStreamExt};
@@ -898,4 +900,42 @@ async fn an_apply_with_an_unknown_field_is_refused() {
         message.ends_with(".dat: field not declared in schema"),
         "{message}"
     );
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn nothing_outlives_its_namespace() {
+    let (_server, client) = server();
+    let namespaces: Api<Namespace> = Api::all(client.clone());
+    let maps: Api<ConfigMap> = Api::namespaced(client.clone(), "short");
+    for _ in 0..20 {
+        let short = typed(json!({"metadata": {"name": "short"}}));
+        namespaces
+            .create(&PostParams::default(), &short)
+            .await
+            .unwrap();
+        let writers = (0..8).map(|at| {
+            let maps = maps.clone();
+            tokio::spawn(async move {
+                let map = config_map(&format!("m{at}"), json!({}));
+                // Some come too late, which is the point.
+                let _ = maps.create(&PostParams::default(), &map).await;
+            })
+        });
+        let writers: Vec<_> = writers.collect();
+        namespaces
+            .delete("short", &DeleteParams::default())
+            .await
+            .unwrap();
+        for writer in writers {
+            writer.await.unwrap();
+        }
+        within(async {
+            while namespaces.get_opt("short").await.unwrap().is_some() {
+                tokio::task::yield_now().await;
+            }
+        })
+        .await;
+        let left = maps.list(&ListParams::default()).await.unwrap();
+        assert_eq!(left.items.len(), 0);
+    }
 }

@@ -10,6 +10,12 @@
     reason = "a test says what failed by panicking"
 )]
 
+#![allow(clippy::unwrap_used, reason = "a test ends where its fixture does")]
+
+#[allow(dead_code, reason = "each test uses a part of it")]
+#[path = "support/tier.rs"]
+mod tier;
+
 use std::io::{BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
@@ -158,16 +164,16 @@ fn binaries() -> Vec<PathBuf> {
 
 /// Runs a scenario with every kubectl, each in a new namespace.
 fn each(scenario: &str, run: impl Fn(&Kubectl)) {
-    let binaries = binaries();
-    if binaries.is_empty() {
-        let required = std::env::var("PILOTHOUSE_REQUIRE").unwrap_or_default();
-        assert!(
-            !required.contains("kubectl"),
-            "no kubectl: put one on the PATH or name some in PILOTHOUSE_KUBECTLS"
-        );
-        eprintln!("SKIPPED {scenario}: no kubectl on the PATH and PILOTHOUSE_KUBECTLS is not set");
+    let missing = || {
+        tier::Missing::new(
+            "there is no kubectl on the PATH and PILOTHOUSE_KUBECTLS names none",
+            "install kubectl, or set PILOTHOUSE_KUBECTLS=/path/kubectl:/path/to/another",
+        )
+    };
+    let found = Some(binaries()).filter(|found| !found.is_empty());
+    let Some(binaries) = tier::have("kubectl", found.ok_or_else(missing)) else {
         return;
-    }
+    };
     for (at, binary) in binaries.into_iter().enumerate() {
         let namespace = format!("{scenario}-{at}");
         let dir = hub().dir.path().join(&namespace);

@@ -91,10 +91,18 @@ pub(super) fn after_update(inner: &Inner, key: &Key, stored: &Arc<Stored>, now: 
     }
 }
 
-/// An object created with owners that do not exist is garbage at once.
+/// An object created with owners that do not exist is garbage at once; so is
+/// one whose namespace was deleted while it was on its way.
 pub(super) fn after_create(inner: &Inner, key: &Key, now: Timestamp) {
     if inner.store.get(key).is_some_and(|object| object.is_owned()) {
         collect_orphans(inner, vec![key.clone()], now);
+    }
+    let homeless = || {
+        let namespace = inner.namespace(&key.namespace);
+        namespace.is_none_or(|namespace| is_deleting(&namespace))
+    };
+    if !key.namespace.is_empty() && homeless() {
+        delete(inner, key, None, Propagation::Background, now);
     }
 }
 

@@ -29,6 +29,46 @@ pub(in super::super) fn defaults(resource: &Resource, object: &mut Value) {
                 });
             }
         }
+        ("apps" | "batch", _) | ("", "replicationcontrollers") => workloads(resource, object),
+        ("networking.k8s.io", "networkpolicies") => fill(object, "spec", |spec| {
+            let mut types = vec!["Ingress"];
+            if spec.contains_key("egress") {
+                types.push("Egress");
+            }
+            absent(spec, &[("policyTypes", json!(types))]);
+        }),
+        ("rbac.authorization.k8s.io", "rolebindings" | "clusterrolebindings") => subjects(object),
+        ("apiextensions.k8s.io", "customresourcedefinitions") => crd::complete(object),
+        ("autoscaling", "horizontalpodautoscalers") => {
+            fill(object, "spec", |spec| {
+                absent(spec, &[("minReplicas", json!(1))])
+            });
+        }
+        ("storage.k8s.io", "storageclasses") => {
+            let rows = [
+                ("reclaimPolicy", json!("Delete")),
+                ("volumeBindingMode", json!("Immediate")),
+            ];
+            if let Some(map) = object.as_object_mut() {
+                absent(map, &rows);
+            }
+        }
+        ("scheduling.k8s.io", "priorityclasses") => {
+            if let Some(map) = object.as_object_mut() {
+                absent(map, &[("preemptionPolicy", json!("PreemptLowerPriority"))]);
+            }
+        }
+        ("", "persistentvolumeclaims") => {
+            fill(object, "spec", |spec| {
+                absent(spec, &[("volumeMode", json!("Filesystem"))])
+            });
+        }
+        _ => {}
+    }
+}
+
+fn workloads(resource: &Resource, object: &mut Value) {
+    match (resource.group.as_str(), resource.plural.as_str()) {
         ("", "replicationcontrollers") => workload(object, &[("replicas", json!(1))]),
         ("apps", "deployments") => {
             let rows = [
@@ -85,39 +125,6 @@ pub(in super::super) fn defaults(resource: &Resource, object: &mut Value) {
                 pod_spec(spec);
             }
         }),
-        ("networking.k8s.io", "networkpolicies") => fill(object, "spec", |spec| {
-            let mut types = vec!["Ingress"];
-            if spec.contains_key("egress") {
-                types.push("Egress");
-            }
-            absent(spec, &[("policyTypes", json!(types))]);
-        }),
-        ("rbac.authorization.k8s.io", "rolebindings" | "clusterrolebindings") => subjects(object),
-        ("apiextensions.k8s.io", "customresourcedefinitions") => crd::complete(object),
-        ("autoscaling", "horizontalpodautoscalers") => {
-            fill(object, "spec", |spec| {
-                absent(spec, &[("minReplicas", json!(1))])
-            });
-        }
-        ("storage.k8s.io", "storageclasses") => {
-            let rows = [
-                ("reclaimPolicy", json!("Delete")),
-                ("volumeBindingMode", json!("Immediate")),
-            ];
-            if let Some(map) = object.as_object_mut() {
-                absent(map, &rows);
-            }
-        }
-        ("scheduling.k8s.io", "priorityclasses") => {
-            if let Some(map) = object.as_object_mut() {
-                absent(map, &[("preemptionPolicy", json!("PreemptLowerPriority"))]);
-            }
-        }
-        ("", "persistentvolumeclaims") => {
-            fill(object, "spec", |spec| {
-                absent(spec, &[("volumeMode", json!("Filesystem"))])
-            });
-        }
         _ => {}
     }
 }

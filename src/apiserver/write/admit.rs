@@ -36,6 +36,7 @@ impl Call<'_> {
             Some(schema) => unknown.extend(schema::prune(&schema, &mut value)),
             None => {}
         }
+        unknown.sort();
         self.report(&unknown, &duplicates)?;
         Ok(value)
     }
