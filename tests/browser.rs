@@ -288,3 +288,179 @@ async fn the_keyboard_reaches_the_search_and_a_lost_hub_is_said() {
         .await;
     browser.quit().await;
 }
+
+/// What a person would look for on the pages of the running demo.
+const DEMO_PAGES: [(&str, &str, &[&str]); 10] = [
+    (
+        "/",
+        "demo-overview",
+        &[
+            "Fleet",
+            "aws-sub1",
+            "aws-sub2",
+            "guestbook-app",
+            "cables connected both ways",
+        ],
+    ),
+    (
+        "/clusters",
+        "demo-clusters",
+        &["aws-sub1", "Reachable", "submariner"],
+    ),
+    (
+        "/clusters/aws-sub1",
+        "demo-cluster",
+        &[
+            "guestbook-app",
+            "ManagedClusterConditionAvailable",
+            "libreswan",
+        ],
+    ),
+    (
+        "/cables",
+        "demo-cables",
+        &["connected", "libreswan", "203.0.113.22", "aws-sub2"],
+    ),
+    (
+        "/applications",
+        "demo-applications",
+        &["guestbook-app", "Synced", "Healthy", "Connected"],
+    ),
+    (
+        "/applications/guestbook/guestbook-app",
+        "demo-application",
+        &[
+            "Fetched",
+            "Discoverable",
+            "frontend",
+            "redis-slave",
+            "chosen",
+        ],
+    ),
+    (
+        "/services",
+        "demo-services",
+        &["redis-master", "redis-slave", "nginx", "discoverable"],
+    ),
+    (
+        "/services/guestbook/redis-slave",
+        "demo-service",
+        &["imported", "redis-slave.guestbook.svc.clusterset.local"],
+    ),
+    (
+        "/placements",
+        "demo-placements",
+        &["guestbook-pr", "PlacementRule"],
+    ),
+    ("/activity", "demo-activity", &["guestbook-app"]),
+];
+
+/// A running `pilothouse demo`.
+struct Demo {
+    process: std::process::Child,
+    dir: tempfile::TempDir,
+    url: String,
+}
+
+impl Demo {
+    async fn start() -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let mut process = std::process::Command::new(env!("CARGO_BIN_EXE_pilothouse"))
+            .args(["demo", "--listen", "127.0.0.1:0", "--dir"])
+            .arg(dir.path().join("demo"))
+            .stdout(std::process::Stdio::piped())
+            .spawn()
+            .unwrap();
+        let stdout = process.stdout.take().unwrap();
+        let (found, url) = tokio::sync::oneshot::channel();
+        // The rest of what it prints is read too, so that it is never blocked.
+        std::thread::spawn(move || {
+            use std::io::BufRead as _;
+            let mut found = Some(found);
+            for line in std::io::BufReader::new(stdout)
+                .lines()
+                .map_while(Result::ok)
+            {
+                println!("{line}");
+                if let Some(url) = line.strip_prefix("Dashboard: ") {
+                    let _ = found.take().map(|found| found.send(url.trim().to_owned()));
+                }
+            }
+        });
+        let url = tokio::time::timeout(std::time::Duration::from_secs(120), url).await;
+        let url = url
+            .expect("the demo comes up in time")
+            .expect("the demo names its dashboard");
+        Self { process, dir, url }
+    }
+
+    fn fault(&self, fault: &[&str]) {
+        let status = std::process::Command::new(env!("CARGO_BIN_EXE_pilothouse"))
+            .args(["demo", "fault"])
+            .args(fault)
+            .arg("--dir")
+            .arg(self.dir.path().join("demo"))
+            .status()
+            .unwrap();
+        assert!(status.success(), "{fault:?}");
+    }
+}
+
+impl Drop for Demo {
+    fn drop(&mut self) {
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_demo_is_seen_in_both_themes_and_its_cable_going_down_live() {
+    if !browser_is_there() {
+        return;
+    }
+    let demo = Demo::start().await;
+    let browser = Browser::start().await;
+    let live = "document.getElementById('connection').textContent === 'live'";
+    browser.size(1280, 900).await;
+    browser.open(&demo.url).await;
+    browser
+        .until("document.querySelectorAll('.fig[data-tone=ok]').length === 5")
+        .await;
+    for (path, name, words) in DEMO_PAGES {
+        for theme in ["light", "dark"] {
+            browser.theme(theme).await;
+            browser.open(&format!("{}{path}", demo.url)).await;
+            browser.until(live).await;
+            expect_words(&browser, path, words).await;
+            browser.screenshot(&format!("{name}-{theme}")).await;
+        }
+        assert_eq!(
+            browser.console_errors().await,
+            Vec::<String>::new(),
+            "{path}"
+        );
+    }
+    browser.theme("light").await;
+    browser.open(&format!("{}/cables", demo.url)).await;
+    browser.until(live).await;
+    browser.run("window.sameDocument = true").await;
+    let cell = "document.querySelector('[data-key=\"aws-sub1 aws-sub2\"]').dataset.tone";
+    browser.until(&format!("{cell} === 'ok'")).await;
+    demo.fault(&["cut-cable", "aws-sub1", "aws-sub2"]);
+    browser.until(&format!("{cell} === 'bad'")).await;
+    assert_eq!(browser.run("return window.sameDocument").await, json!(true));
+    browser.screenshot("demo-cable-cut-live").await;
+    browser.open(&demo.url).await;
+    browser
+        .until(
+            "document.getElementById('needs').closest('section').innerText.includes('redis-slave')",
+        )
+        .await;
+    browser.screenshot("demo-overview-cable-cut").await;
+    demo.fault(&["restore-cable", "aws-sub1", "aws-sub2"]);
+    browser
+        .until("document.querySelectorAll('.fig[data-tone=ok]').length === 5")
+        .await;
+    assert_eq!(browser.console_errors().await, Vec::<String>::new());
+    browser.quit().await;
+}

@@ -213,10 +213,11 @@ impl FleetView {
         self.facts.fleet.observed_at
     }
 
-    /// When the controllers last finished a pass.
+    /// When the hub last finished a pass or looked at the fleet, whichever is
+    /// later: a quiet fleet needs no passes.
     #[must_use]
-    pub fn last_pass(&self) -> Option<Timestamp> {
-        self.facts.fleet.hub.last_pass
+    pub fn last_look(&self) -> Option<Timestamp> {
+        self.facts.fleet.hub.last_pass.max(self.observed_at())
     }
 
     /// How the hub itself is.

@@ -63,7 +63,7 @@ struct Section {
 struct Hub {
     tone: Tone,
     words: String,
-    last_pass: Option<Timestamp>,
+    last_look: Option<Timestamp>,
 }
 
 impl Frame {
@@ -93,7 +93,7 @@ impl Frame {
             hub: Hub {
                 tone,
                 words,
-                last_pass: view.last_pass(),
+                last_look: view.last_look(),
             },
             observed_at: view.observed_at(),
             now,

@@ -6,6 +6,7 @@ use jiff::Timestamp;
 use serde::Serialize;
 
 use super::{Address, FleetView, Listing, Query, Text, Tone};
+use crate::api::NamespacedName;
 use crate::core::activity::{Activity, Severity};
 
 /// One thing that happened, with names linked.
@@ -38,7 +39,7 @@ impl From<Severity> for Tone {
     fn from(severity: Severity) -> Self {
         match severity {
             Severity::Good => Self::Ok,
-            Severity::Info => Self::Busy,
+            Severity::Info => Self::Info,
             Severity::Warning => Self::Warn,
             Severity::Bad => Self::Bad,
         }
@@ -56,6 +57,13 @@ impl From<&Activity> for Entry {
         if let Some(name) = &cluster {
             names.push((name.as_str(), Address::Cluster(name.clone())));
         }
+        let service = service_of(activity);
+        if let Some(id) = &service {
+            names.push((
+                activity.message.split(' ').next().unwrap_or_default(),
+                Address::Service(id.clone()),
+            ));
+        }
         Self {
             tone: activity.severity.into(),
             at: activity.at,
@@ -65,6 +73,15 @@ impl From<&Activity> for Entry {
             cluster: cluster.clone().map(Address::Cluster),
         }
     }
+}
+
+/// The service that an entry of the mesh begins with (core::mesh::history).
+fn service_of(activity: &Activity) -> Option<NamespacedName> {
+    let word = activity.message.split(' ').next()?;
+    activity
+        .reason
+        .starts_with("Service")
+        .then(|| word.parse().ok())?
 }
 
 /// The newest `most` entries that pass `keep`.

@@ -347,6 +347,7 @@ fn sentence(pairs: &[PairRow]) -> String {
     let up = pairs.iter().filter(|pair| pair.tone == Tone::Ok).count();
     match (up, pairs.len()) {
         (_, 0) => "No pair of clusters is expected to be connected.".to_owned(),
+        (1, 1) => "The one pair is connected both ways. Row reports on column: each direction is what that cluster’s own gateway says.".to_owned(),
         (up, all) if up == all => format!(
             "All {} connected both ways. Row reports on column: each direction is what that cluster’s own gateway says.",
             age::count(all, "pair")

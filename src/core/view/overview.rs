@@ -81,7 +81,7 @@ impl Figure {
             (false, _) => short,
         };
         let word = match tone {
-            Tone::Ok => "all well",
+            Tone::Ok | Tone::Info => "all well",
             Tone::Busy => "on the way",
             Tone::Unknown if total == 0 => "none yet",
             Tone::Unknown => "not known",

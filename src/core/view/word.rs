@@ -12,6 +12,8 @@ use crate::core::mesh::Connectivity;
 pub enum Tone {
     /// As it should be.
     Ok,
+    /// Good to know.
+    Info,
     /// On its way.
     Busy,
     /// The hub does not know. Unknown is not down.
@@ -24,13 +26,21 @@ pub enum Tone {
 
 impl Tone {
     /// Every tone, for the tests that hold the style sheet and the icons to it.
-    pub const ALL: [Self; 5] = [Self::Ok, Self::Busy, Self::Unknown, Self::Warn, Self::Bad];
+    pub const ALL: [Self; 6] = [
+        Self::Ok,
+        Self::Info,
+        Self::Busy,
+        Self::Unknown,
+        Self::Warn,
+        Self::Bad,
+    ];
 
     /// The name that the style sheet and the icons use.
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
             Self::Ok => "ok",
+            Self::Info => "info",
             Self::Busy => "busy",
             Self::Unknown => "unknown",
             Self::Warn => "warn",
