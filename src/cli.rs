@@ -156,10 +156,13 @@ pub fn main() -> ExitCode {
         Ok(runtime) => runtime,
         Err(error) => return fail(&error.into()),
     };
-    match runtime.block_on(dispatch(cli.command)) {
+    let code = match runtime.block_on(dispatch(cli.command)) {
         Ok(code) => code,
         Err(error) => fail(&error),
-    }
+    };
+    // A fetch that hangs in a blocking thread may not hold the process back.
+    runtime.shutdown_timeout(Duration::from_millis(500));
+    code
 }
 
 async fn dispatch(command: Command) -> anyhow::Result<ExitCode> {

@@ -16,8 +16,9 @@ use crate::hub::context::HubOptions;
 
 /// How often the repository is looked at: a push is to be seen at once.
 const POLL: Duration = Duration::from_secs(1);
-/// How often members are probed: a stopped cluster is to be seen soon.
-const PROBE: Duration = Duration::from_secs(2);
+/// How often members are probed: a cluster that stops or starts is to be seen
+/// soon.
+const PROBE: Duration = Duration::from_secs(1);
 
 /// Starts the controllers and the dashboard.
 ///

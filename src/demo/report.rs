@@ -12,10 +12,13 @@ use tokio::sync::watch;
 use super::cluster::Cluster;
 use super::world::World;
 use super::{MEMBERS, repository};
+use crate::core::view::cluster::ClusterRow;
 use crate::core::view::{Address, Chip, FleetView, Page, Query, Tone};
 
 /// After this long the rest is left to the dashboard.
 const PATIENCE: Duration = Duration::from_secs(20);
+/// The directory that commands need not name.
+const DEFAULT_DIR: &str = ".pilothouse/demo";
 /// Applications that the demo applies.
 const APPLICATIONS: usize = 3;
 
@@ -85,14 +88,14 @@ impl Report {
     /// The end.
     pub(super) fn stopping(&self) {
         self.print(&format!(
-            "\nStopping. `pilothouse demo --dir {}` goes on from here.",
+            "\nStopping. What is in {} is kept for the next start.",
             self.dir.display()
         ));
     }
 
     fn line(&self, subject: &str, words: &str) {
         let seconds = self.started.elapsed().as_secs_f32();
-        self.print(&format!("{seconds:6.2} s  {subject:<24} {words}"));
+        self.print(&format!("{seconds:6.2} s  {subject:<32} {words}"));
     }
 
     fn print(&self, text: &str) {
@@ -103,7 +106,11 @@ impl Report {
     fn next_steps(&self, empty: bool) -> String {
         let dir = self.dir.canonicalize().unwrap_or_else(|_| self.dir.clone());
         let dir = dir.display();
-        let shown = self.dir.display();
+        let at = if self.dir == Path::new(DEFAULT_DIR) {
+            String::new()
+        } else {
+            format!(" --dir {}", self.dir.display())
+        };
         let [one, two] = MEMBERS;
         let name = repository::NAME;
         let dashboard = self.dashboard;
@@ -124,7 +131,7 @@ Try next, in another terminal:
   sed -i 's/replicas: 3/replicas: 5/' guestbook-app/guestbook/deployment.yaml
   git commit -qam 'More frontends' && git push -q                  # live in about a second
   pilothouse show connections
-  pilothouse demo fault cut-cable {one} {two} --dir {shown}
+  pilothouse demo fault cut-cable {one} {two}{at}
 Ctrl-C ends the demo; started again it goes on from here."
         )
     }
@@ -158,12 +165,8 @@ fn milestones(view: &FleetView) -> Milestones {
     let mut reached = Milestones::default();
     let query = Query::default();
     if let Some(Page::Clusters(page)) = view.page(&Address::Clusters, &query) {
-        for row in page
-            .rows
-            .rows
-            .iter()
-            .filter(|row| row.reach.tone == Tone::Ok)
-        {
+        let joined = |row: &&ClusterRow| row.reach.tone == Tone::Ok && !row.version.is_empty();
+        for row in page.rows.rows.iter().filter(joined) {
             reached.members += 1;
             let words = format!("joined the hub, Kubernetes {}", row.version);
             reached.lines.push((row.name.clone(), words));

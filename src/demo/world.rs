@@ -107,7 +107,11 @@ impl World {
     pub(super) async fn people(&self, place: &mut Place, empty: bool) -> Result<(), DemoError> {
         let hub = self.hub.server.client();
         for member in &self.members {
-            self.join(&hub, member).await?;
+            let step = format!("join {}", member.server.name());
+            if !place.has_taken(&step) {
+                self.join(&hub, member).await?;
+                place.take(&step)?;
+            }
         }
         if !place.has_taken(NGINX) {
             if let Some(client) = self.insiders().get(MEMBERS[0]) {

@@ -22,8 +22,9 @@ const DEADLINE: Duration = Duration::from_secs(5);
 const SECOND_LOOK: Duration = Duration::from_millis(300);
 /// How often facts are gathered.
 const FACTS_EVERY: Duration = Duration::from_secs(60);
-/// Longest delay between two probes of a member that does not answer.
-const MAX_DELAY: Duration = Duration::from_secs(30);
+/// Longest delay between two probes of a member that does not answer, in
+/// intervals of one that does.
+const MAX_INTERVALS: u32 = 3;
 
 /// Probes until it is aborted. `reachable` gates the member's session; `nudge`
 /// asks for a probe now (a call failed).
@@ -102,7 +103,9 @@ impl State {
         self.facts_at = None;
         let delay = backoff(
             options.retry_base,
-            options.retry_max.min(MAX_DELAY),
+            options
+                .retry_max
+                .min(options.probe_interval.saturating_mul(MAX_INTERVALS)),
             attempts,
             ledger.cluster.as_str(),
         );

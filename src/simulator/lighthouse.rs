@@ -15,6 +15,7 @@ mod write;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use jiff::Timestamp;
 use kube::Client;
@@ -27,6 +28,10 @@ use plan::Wanted;
 
 /// Label of every object that the simulator makes; only those does it delete.
 const MADE_BY: (&str, &str) = ("app.kubernetes.io/managed-by", "lighthouse-simulator");
+
+/// How long a cluster that does not answer at the start keeps the others
+/// waiting.
+const PATIENCE: Duration = Duration::from_secs(10);
 
 /// Plays Lighthouse between `members` (by cluster name) through the broker
 /// until `shutdown`.
@@ -65,12 +70,20 @@ pub async fn run(
             wanted,
         });
     }
+    // Who decides before all have been read takes the exports of the others
+    // for withdrawn, and a restart would take every import away for a moment.
+    let patience = tokio::time::Instant::now() + PATIENCE;
+    let mut waited = false;
     loop {
         tokio::select! {
             () = shutdown.cancelled() => break,
             changed = woken.changed() => if changed.is_err() { break },
+            () = tokio::time::sleep_until(patience), if !waited => waited = true,
         }
-        decide(&seats);
+        if waited || seats.iter().all(|seat| seat.seen.borrow().complete) {
+            waited = true;
+            decide(&seats);
+        }
     }
     while tasks.join_next().await.is_some() {}
 }
