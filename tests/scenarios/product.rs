@@ -11,19 +11,6 @@ use pilothouse::hub::context::HubOptions;
 use tempfile::TempDir;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
-use crate::support::Missing;
-
-/// Until delivery to members is complete, scenarios run where asked for.
-pub fn available() -> std::result::Result<(), Missing> {
-    match std::env::var_os("PILOTHOUSE_SCENARIOS") {
-        Some(_) => Ok(()),
-        None => Err(Missing::new(
-            "delivery to members is not complete yet",
-            "set PILOTHOUSE_SCENARIOS=1",
-        )),
-    }
-}
-
 /// A running product; dropping it tells it to end.
 pub struct Product {
     _shutdown: DropGuard,
