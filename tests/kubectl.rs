@@ -7,9 +7,10 @@
     clippy::unwrap_used,
     clippy::panic,
     clippy::too_many_lines,
+    unreachable_pub,
+    dead_code,
     reason = "a test says what failed by panicking"
 )]
-
 #![allow(clippy::unwrap_used, reason = "a test ends where its fixture does")]
 
 #[allow(dead_code, reason = "each test uses a part of it")]
