@@ -11,8 +11,6 @@
     dead_code,
     reason = "a test says what failed by panicking"
 )]
-#![allow(clippy::unwrap_used, reason = "a test ends where its fixture does")]
-
 #[allow(dead_code, reason = "each test uses a part of it")]
 #[path = "support/tier.rs"]
 mod tier;
