@@ -1,6 +1,12 @@
 //! The demo as a user meets it: the built binary, its files, kubectl's view,
 //! a push, faults, a restart.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "a test ends where its fixture does"
+)]
+
 #[path = "support/support.rs"]
 mod support;
 
