@@ -9,7 +9,6 @@ use super::super::object;
 use super::super::resource::Resource;
 
 /// Fills absent fields.
-#[expect(clippy::too_many_lines, reason = "a table: one arm a kind")]
 pub(in super::super) fn defaults(resource: &Resource, object: &mut Value) {
     if resource.custom.is_some() {
         return;
