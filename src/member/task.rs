@@ -5,36 +5,34 @@
 //! the session ends and all its connections with it; the next one starts from
 //! what the member says then.
 
+mod load;
+mod rows;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use serde_json::Value;
 use tokio::sync::{Notify, mpsc, watch};
 use tokio::task::{AbortHandle, JoinSet};
 use tokio_util::sync::CancellationToken;
 
 use super::application::{App, Delays, Picture, Retry};
-use super::calls::{CallError, Calls};
+use super::calls::Calls;
 use super::client::MemberClient;
-use super::failure;
 use super::ledger::{Desire, Ledger};
 use super::observe::{self, Kind, Observation, Row};
 use super::pass::{Outcome, Pass, PassResult, Session};
 use super::pool::PoolOptions;
 use super::probe;
 use crate::api::NamespacedName;
-use crate::core::delivery::{ClusterDelivery, DeliveryPhase, Failure, Health, PassCounts, Sync};
+use crate::core::delivery::{DeliveryPhase, Failure, Health, Sync};
 use crate::core::fleet::Connection;
-use crate::core::inventory::{Inventory, LABEL_HUB, applyset_id};
+use crate::core::inventory::applyset_id;
 use crate::core::object::ObjectId;
 use crate::core::plan::{ApplyReason, Observed, plan};
 
 /// Events of the watches that wait to be looked at.
 const OBSERVATIONS: usize = 1_024;
-/// After something changed that an object waits for, so many quick tries.
-const QUICK_TRIES: i32 = 10;
-
 /// Runs a member until `stop`.
 pub(super) async fn run(
     ledger: Arc<Ledger>,
@@ -186,95 +184,6 @@ impl<'a> Task<'a> {
                 app.stopped = None;
             }
             self.touched.insert(application);
-        }
-    }
-
-    /// Lists this hub's inventories, page by page, until it works.
-    async fn load_inventories(&mut self) {
-        let mut attempts = 0;
-        loop {
-            match self.list_inventories().await {
-                Ok(inventories) => {
-                    for inventory in inventories {
-                        let application = inventory.application.clone();
-                        self.app(&application).inventory = Some(inventory);
-                    }
-                    return self.tell_inventories();
-                }
-                Err(error) => {
-                    tracing::warn!(cluster = %self.ledger.cluster, %error, "cannot list inventories");
-                    self.stop_all(&failure::of_call(&error));
-                    self.nudge.notify_one();
-                }
-            }
-            tokio::time::sleep(probe::backoff(
-                self.options.retry_base,
-                self.options.retry_max,
-                attempts,
-                self.ledger.cluster.as_str(),
-            ))
-            .await;
-            attempts += 1;
-        }
-    }
-
-    async fn list_inventories(&self) -> Result<Vec<Inventory>, CallError> {
-        let selector = format!("{LABEL_HUB}%3D{}", self.options.hub_id);
-        let (mut inventories, mut token) = (Vec::new(), String::new());
-        loop {
-            let path = format!("/api/v1/configmaps?labelSelector={selector}&limit=500{token}");
-            let page: Value = self.session.calls.get(&path).await?;
-            for item in page
-                .get("items")
-                .and_then(Value::as_array)
-                .into_iter()
-                .flatten()
-            {
-                match Inventory::from_config_map(item) {
-                    Ok(inventory) => inventories.push(inventory),
-                    // Its application meets it again at its first write and says so.
-                    Err(error) => {
-                        tracing::error!(cluster = %self.ledger.cluster, %error, "inventory left alone")
-                    }
-                }
-            }
-            match page.pointer("/metadata/continue").and_then(Value::as_str) {
-                Some(next) if !next.is_empty() => token = format!("&continue={next}"),
-                _ => return Ok(inventories),
-            }
-        }
-    }
-
-    fn tell_inventories(&self) {
-        let present = self
-            .apps
-            .iter()
-            .filter(|(_, app)| app.inventory.is_some())
-            .map(|(name, _)| name.clone());
-        self.ledger.set_inventories(present.collect());
-    }
-
-    fn stop_all(&self, failure: &Failure) {
-        for application in self.ledger.wishes().into_keys() {
-            let delivery = self
-                .ledger
-                .delivery(&application)
-                .unwrap_or_else(|| ClusterDelivery {
-                    cluster: self.ledger.cluster.clone(),
-                    application: application.clone(),
-                    revision: None,
-                    desired: None,
-                    phase: DeliveryPhase::Pending,
-                    objects: Vec::new(),
-                    pruning: Vec::new(),
-                    failure: None,
-                    applied_at: None,
-                    last_pass: PassCounts::default(),
-                });
-            self.ledger.set_delivery(ClusterDelivery {
-                failure: Some(failure.clone()),
-                ..delivery
-            });
         }
     }
 
@@ -474,178 +383,6 @@ impl<'a> Task<'a> {
         }
         self.touched.insert(application);
     }
-
-    fn update_row(&mut self, id: ObjectId, row: Row) {
-        if let Some(seen) = self.listing.get_mut(&(id.group.clone(), id.kind.clone())) {
-            // Written while its kind is being listed: the list may not have it.
-            seen.insert(id.clone());
-        }
-        if self
-            .rows
-            .get(&id)
-            .is_none_or(|old| old.version <= row.version || old.uid != row.uid)
-        {
-            self.rows.insert(id, row);
-        }
-    }
-
-    fn observe(&mut self, observation: Observation) {
-        match observation {
-            Observation::Listing(kind) => {
-                self.listing.insert(kind, BTreeSet::new());
-            }
-            Observation::Row(id, row) => {
-                let id = self.settled(id, &row.applyset);
-                if let Some(owner) = self.owners.get(&*row.applyset) {
-                    self.touched.insert(owner.clone());
-                    self.update_row(id, *row);
-                }
-            }
-            Observation::Gone(id, version) => self.gone(id, version),
-            Observation::Listed(kind) => self.listed(kind),
-            Observation::Troubled(kind) => {
-                self.listing.remove(&kind);
-                self.nudge.notify_one();
-            }
-            Observation::Definition { group, gone } => self.definition(&group, gone),
-        }
-    }
-
-    fn gone(&mut self, id: ObjectId, version: u64) {
-        let Some((id, row)) = self
-            .rows
-            .get_key_value(&id)
-            .or_else(|| self.rows.iter().find(|(other, _)| is_same(other, &id)))
-        else {
-            return;
-        };
-        if row.version > version {
-            return;
-        }
-        let (id, owner) = (id.clone(), self.owners.get(&*row.applyset).cloned());
-        self.rows.remove(&id);
-        if let Some(owner) = owner {
-            // What waited for its end is done; a heal keeps its delay.
-            if let Some(app) = self.apps.get_mut(&owner)
-                && app
-                    .retries
-                    .get(&id)
-                    .is_some_and(|retry| retry.failure.is_none() && retry.digest.is_empty())
-            {
-                app.retries.remove(&id);
-            }
-            self.touched.insert(owner);
-        }
-    }
-
-    fn listed(&mut self, kind: Kind) {
-        if let Some(seen) = self.listing.remove(&kind) {
-            let lost: Vec<ObjectId> = self
-                .rows
-                .keys()
-                .filter(|id| (&id.group, &id.kind) == (&kind.0, &kind.1) && !seen.contains(id))
-                .cloned()
-                .collect();
-            for id in lost {
-                self.gone(id, u64::MAX);
-            }
-        }
-        let concerned = self
-            .apps
-            .iter()
-            .filter(|(_, app)| app.kinds().contains_key(&kind))
-            .map(|(name, _)| name.clone());
-        self.touched.extend(concerned);
-        self.synced.insert(kind);
-    }
-
-    /// A definition came, changed or went: what waits for its group is tried at
-    /// once, a few times, since discovery follows a little later.
-    fn definition(&mut self, group: &str, gone: bool) {
-        let now = Instant::now();
-        for (name, app) in &mut self.apps {
-            let waiting = app.retries.iter_mut().filter(|(id, retry)| {
-                id.group == group
-                    && retry
-                        .failure
-                        .as_ref()
-                        .is_some_and(|failure| failure.reason == failure::NOT_SERVED)
-            });
-            for (_, retry) in waiting {
-                (retry.attempts, retry.next, retry.armed) = (-QUICK_TRIES, now, false);
-                self.touched.insert(name.clone());
-            }
-        }
-        let kinds: Vec<Kind> = self
-            .watches
-            .keys()
-            .filter(|kind| kind.0 == group)
-            .cloned()
-            .collect();
-        if gone {
-            for kind in kinds {
-                if let Some(handle) = self.watches.remove(&kind) {
-                    handle.abort();
-                }
-                self.listing.remove(&kind);
-                self.listed_nothing(&kind);
-            }
-        }
-    }
-
-    fn listed_nothing(&mut self, kind: &Kind) {
-        self.listing.insert(kind.clone(), BTreeSet::new());
-        self.listed(kind.clone());
-    }
-
-    /// A kind that the hub took for namespaced is recorded with a namespace
-    /// even where the member has it without.
-    fn settled(&self, id: ObjectId, applyset: &str) -> ObjectId {
-        if id.namespace.is_some() {
-            return id;
-        }
-        let inventory = self
-            .owners
-            .get(applyset)
-            .and_then(|owner| self.apps.get(owner)?.inventory.as_ref());
-        let recorded = inventory.and_then(|inventory| {
-            if inventory.entries.contains_key(&id) {
-                return None;
-            }
-            inventory
-                .entries
-                .keys()
-                .find(|other| is_same(other, &id))
-                .cloned()
-        });
-        recorded.unwrap_or(id)
-    }
-
-    fn watch(&mut self, kind: Kind, api_version: String) {
-        if self.watches.contains_key(&kind) {
-            return;
-        }
-        let (discovery, client) = (self.session.discovery.clone(), self.client.watches.clone());
-        let (name, out, delays) = (kind.1.clone(), self.observations.0.clone(), self.delays());
-        let handle = self.watchers.spawn(async move {
-            let mut attempts = 0;
-            loop {
-                if let Ok(Some(resource)) = discovery.find(&api_version, &name).await {
-                    return observe::watch(client, resource, out).await;
-                }
-                tokio::time::sleep(delays.after(attempts, &name)).await;
-                attempts += 1;
-            }
-        });
-        self.watches.insert(kind, handle);
-    }
-}
-
-/// Whether two identities differ only in that one has no namespace.
-fn is_same(recorded: &ObjectId, live: &ObjectId) -> bool {
-    live.namespace.is_none()
-        && (&recorded.group, &recorded.kind, &recorded.name)
-            == (&live.group, &live.kind, &live.name)
 }
 
 async fn sleep_until(due: Option<Instant>) {

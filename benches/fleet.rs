@@ -1,0 +1,175 @@
+//! The product end to end, in figures beside their goals.
+//!
+//! ```text
+//! cargo bench --bench fleet -- [--on embedded|real|both] [--only NAME]... [--quick]
+//! ```
+//!
+//! The product is the built binary in a process of its own. The hub and one
+//! member are either this project's API servers or real control planes
+//! (`KUBEBUILDER_ASSETS`, see tests/controlplane/build.sh); git is served over
+//! HTTP. Everything is on loopback and ends with the bench.
+#![allow(
+    unreachable_pub,
+    dead_code,
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::cast_precision_loss,
+    missing_docs,
+    reason = "modules of a bench, some shared with the tests"
+)]
+
+#[path = "fleet/binary.rs"]
+mod binary;
+#[path = "fleet/git_server.rs"]
+mod git_server;
+#[path = "fleet/ground.rs"]
+mod ground;
+#[path = "fleet/product.rs"]
+mod product;
+#[path = "fleet/rows.rs"]
+mod rows;
+#[path = "fleet/stage.rs"]
+mod stage;
+#[path = "../tests/support/support.rs"]
+mod support;
+#[path = "fleet/table.rs"]
+mod table;
+#[path = "fleet/watching.rs"]
+mod watching;
+
+use std::time::Instant;
+
+use anyhow::Result;
+use clap::{Parser, ValueEnum};
+
+use ground::{Ground, On};
+use stage::Stage;
+use table::Rows;
+
+/// Measures the product end to end.
+#[derive(Debug, Parser)]
+pub struct Arguments {
+    /// Which servers.
+    #[arg(long, value_enum, default_value = "both")]
+    on: Servers,
+    /// Only these groups of rows.
+    #[arg(long, value_enum)]
+    only: Vec<Group>,
+    /// 10 quiet seconds instead of a minute.
+    #[arg(long)]
+    quick: bool,
+    /// cargo says so.
+    #[arg(long, hide = true)]
+    bench: bool,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Servers {
+    Embedded,
+    Real,
+    Both,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Group {
+    /// Size of the binary.
+    Binary,
+    /// Start of the demo.
+    Demo,
+    /// Idle memory; pushes announced by webhook.
+    Webhook,
+    /// 200 applications.
+    Applications,
+    /// Pushes found by polling.
+    Poll,
+    /// A kind that comes to be served.
+    Kind,
+}
+
+fn main() -> Result<()> {
+    let arguments = Arguments::parse();
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()?;
+    runtime.block_on(async {
+        tokio::select! {
+            done = run(&arguments) => done,
+            // Dropping what runs ends it.
+            _ = tokio::signal::ctrl_c() => anyhow::bail!("interrupted"),
+        }
+    })
+}
+
+async fn run(arguments: &Arguments) -> Result<()> {
+    println!("{}", table::machine());
+    println!(
+        "git: `git http-backend` over HTTP on loopback; a push ends when its commit is in the served repository"
+    );
+    let wants = |group| arguments.only.is_empty() || arguments.only.contains(&group);
+    let mut alone = Rows::default();
+    if wants(Group::Binary) {
+        binary::size(&mut alone)?;
+    }
+    if wants(Group::Demo) {
+        binary::demo(&mut alone).await?;
+    }
+    alone.print("the binary alone");
+    for (on, wanted) in [(On::Embedded, Servers::Embedded), (On::Real, Servers::Real)] {
+        if arguments.on != wanted && arguments.on != Servers::Both {
+            continue;
+        }
+        let mut rows = Rows::default();
+        let done = on_ground(on, arguments, &mut rows, wants).await;
+        rows.print(on.describe());
+        done?;
+    }
+    Ok(())
+}
+
+async fn on_ground(
+    on: On,
+    arguments: &Arguments,
+    rows: &mut Rows,
+    wants: impl Fn(Group) -> bool,
+) -> Result<()> {
+    if ![
+        Group::Webhook,
+        Group::Applications,
+        Group::Poll,
+        Group::Kind,
+    ]
+    .into_iter()
+    .any(&wants)
+    {
+        return Ok(());
+    }
+    let start = Instant::now();
+    let mut stage = Stage::new(Ground::start(on).await?).await?;
+    eprintln!(
+        "{on:?}: servers ready after {:.1} s",
+        start.elapsed().as_secs_f64()
+    );
+    if wants(Group::Webhook) {
+        rows::webhook(&mut stage, rows).await?;
+    }
+    if wants(Group::Applications) {
+        rows::applications(&mut stage, rows, arguments).await?;
+    }
+    if wants(Group::Poll) {
+        rows::poll(&mut stage, rows).await?;
+    }
+    if wants(Group::Kind) {
+        rows::kind(&mut stage, rows).await?;
+    }
+    if let Some(product) = stage.product.take() {
+        let output = product.output();
+        if !output.trim().is_empty() {
+            eprintln!(
+                "what the product said (warnings):\n{}",
+                output.lines().take(20).collect::<Vec<_>>().join("\n")
+            );
+        }
+        product.stop().await?;
+    }
+    Ok(())
+}
