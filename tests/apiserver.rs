@@ -4,7 +4,6 @@
     clippy::panic,
     reason = "a test says what failed by panicking"
 )]
-#![allow(clippy::unwrap_used, reason = "a test ends where its fixture does")]
 
 use std::time::Duration;
 

@@ -1,9 +1,11 @@
 //! One history of requests, played to the embedded API server and to a real
 //! kube-apiserver: where clients can tell the difference, there is none.
-
+#![allow(
+    clippy::too_many_lines,
+    reason = "a table: one step a line of the contract"
+)]
 #![allow(clippy::unwrap_used, reason = "a test ends where its fixture does")]
 
-#[allow(dead_code, unused_imports, reason = "each test uses a part of it")]
 #[path = "support/support.rs"]
 mod support;
 
