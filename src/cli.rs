@@ -172,7 +172,7 @@ async fn dispatch(command: Command) -> anyhow::Result<ExitCode> {
         Command::Cluster(command) => cluster::run(command).await,
         Command::Show { hub, what } => members::show(&hub, &what).await,
         Command::Crds => {
-            print!("{}", crate::api::crds::to_yaml(&crate::api::crds::all()?)?);
+            put(&crate::api::crds::to_yaml(&crate::api::crds::all()?)?)?;
             Ok(ExitCode::SUCCESS)
         }
     }
@@ -181,7 +181,7 @@ async fn dispatch(command: Command) -> anyhow::Result<ExitCode> {
 async fn demo(args: DemoArgs) -> anyhow::Result<ExitCode> {
     match args.command {
         Some(DemoCommand::Fault(fault)) => {
-            println!("{}", crate::demo::fault(&args.dir, fault).await?);
+            put(&format!("{}\n", crate::demo::fault(&args.dir, fault).await?))?;
             Ok(ExitCode::SUCCESS)
         }
         None => {
@@ -193,6 +193,16 @@ async fn demo(args: DemoArgs) -> anyhow::Result<ExitCode> {
             .await?;
             Ok(ExitCode::SUCCESS)
         }
+    }
+}
+
+/// Writes to standard output. A reader that went away (`| head`) is no error.
+fn put(text: &str) -> std::io::Result<()> {
+    use std::io::Write as _;
+    let mut out = std::io::stdout().lock();
+    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
+        Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => Ok(()),
+        written => written,
     }
 }
 

@@ -10,7 +10,7 @@ use kube::api::ListParams;
 use kube::{Api, Client, ResourceExt};
 
 use super::show::{ShowArgs, show as render};
-use super::{HubArgs, connect};
+use super::{HubArgs, connect, put};
 use crate::api::ClusterName;
 use crate::api::cluster::ManagedCluster;
 use crate::hub::{chain, credential};
@@ -24,7 +24,7 @@ pub(super) async fn show(hub: &HubArgs, args: &ShowArgs) -> anyhow::Result<ExitC
     let hub = connect::hub(hub).await?;
     let members = members(&hub).await?;
     let shown = render(args, &hub, members).await?;
-    print!("{}", shown.text);
+    put(&shown.text)?;
     for error in &shown.errors {
         eprintln!("error: {error}");
     }
