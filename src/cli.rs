@@ -181,7 +181,10 @@ async fn dispatch(command: Command) -> anyhow::Result<ExitCode> {
 async fn demo(args: DemoArgs) -> anyhow::Result<ExitCode> {
     match args.command {
         Some(DemoCommand::Fault(fault)) => {
-            put(&format!("{}\n", crate::demo::fault(&args.dir, fault).await?))?;
+            put(&format!(
+                "{}\n",
+                crate::demo::fault(&args.dir, fault).await?
+            ))?;
             Ok(ExitCode::SUCCESS)
         }
         None => {
