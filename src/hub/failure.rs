@@ -22,13 +22,3 @@ pub fn git_failure(error: &GitError) -> Failure {
         message: super::chain(error),
     }
 }
-
-/// A failure of the hub's own API.
-#[must_use]
-pub fn hub_failure(what: &str, error: &kube::Error) -> Failure {
-    Failure {
-        class: FailureClass::Transient,
-        reason: "HubApi".into(),
-        message: format!("{what}: {}", super::chain(error)),
-    }
-}
