@@ -21,6 +21,8 @@ mod members;
 mod ownership;
 #[path = "scenarios/product.rs"]
 mod product;
+#[path = "scenarios/restart.rs"]
+mod restart;
 #[path = "scenarios/source.rs"]
 mod source;
 #[path = "support/support.rs"]
@@ -110,6 +112,8 @@ scenarios! {
     shared_namespace_survives_one_of_two: Example, ownership::shared_namespace_survives_one_of_two;
     hub_namespace_deleted: Example, deletion::hub_namespace_deleted;
     channel_deleted: Example, deletion::channel_deleted;
+    restart_writes_nothing: Example, restart::restart_writes_nothing;
+    restart_with_a_failure_writes_nothing: Example, restart::restart_with_a_failure_writes_nothing;
 }
 
 /// The ground itself, without the product: joined members, served kinds, the

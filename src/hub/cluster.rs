@@ -179,7 +179,11 @@ async fn report(
     let now = Timestamp::now();
     let labels = missing_labels(cluster);
     let (available, _, message) = availability(connection);
-    let taints = taints(&cluster.spec, available, now);
+    let taints = match connection {
+        // A taint would move applications away: not before anything is known.
+        Connection::Connecting => None,
+        _ => taints(&cluster.spec, available, now),
+    };
     if !labels.is_empty() || taints.is_some() {
         // The list of taints is replaced whole: only against the version it was computed from.
         let mut patch = json!({"metadata": {"labels": labels}});
@@ -189,6 +193,11 @@ async fn report(
         }
         api.patch(name.as_str(), &params, &Patch::Merge(patch))
             .await?;
+    }
+    if matches!(connection, Connection::Connecting) && word_before(cluster).is_some() {
+        // A start knows nothing yet: what was said before stands until the
+        // first probe has ended, which it does within its deadline.
+        return Ok(());
     }
     let facts = context.pool.facts(name).map(cluster_report);
     let wanted = status(cluster, connection, facts.as_ref(), now);
@@ -200,14 +209,9 @@ async fn report(
     Ok(())
 }
 
-fn note_transition(
-    context: &Shared,
-    name: &ClusterName,
-    cluster: &ManagedCluster,
-    available: &str,
-    message: &str,
-) {
-    let before = cluster
+/// Availability as the hub said it last.
+fn word_before(cluster: &ManagedCluster) -> Option<&str> {
+    cluster
         .status
         .as_ref()
         .and_then(|status| status.conditions.as_ref())
@@ -216,7 +220,17 @@ fn note_transition(
                 .iter()
                 .find(|condition| condition.type_ == CONDITION_AVAILABLE)
         })
-        .map(|condition| condition.status.as_str());
+        .map(|condition| condition.status.as_str())
+}
+
+fn note_transition(
+    context: &Shared,
+    name: &ClusterName,
+    cluster: &ManagedCluster,
+    available: &str,
+    message: &str,
+) {
+    let before = word_before(cluster);
     if before == Some(available) {
         return;
     }

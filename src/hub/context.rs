@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
 use kube::Client;
@@ -68,6 +68,7 @@ pub struct Context {
     placements: Mutex<BTreeMap<PlacementKey, PlacementRecord>>,
     credentials: Mutex<BTreeMap<ClusterName, CredentialState>>,
     last_pass: Mutex<Option<Timestamp>>,
+    started: Instant,
     transitions: u64,
     counter: AtomicU64,
 }
@@ -131,6 +132,7 @@ impl Context {
             placements: Mutex::default(),
             credentials: Mutex::default(),
             last_pass: Mutex::default(),
+            started: Instant::now(),
             transitions: parts.transitions,
             // Plans of a process that starts again with the same lease must not
             // seem older than those of the process before.
@@ -159,6 +161,11 @@ impl Context {
     /// Credentials by cluster. Hold the guard for moments only.
     pub fn credentials(&self) -> MutexGuard<'_, BTreeMap<ClusterName, CredentialState>> {
         lock(&self.credentials)
+    }
+
+    /// How long the hub has been running.
+    pub fn age(&self) -> Duration {
+        self.started.elapsed()
     }
 
     /// Notes that a reconciler finished.

@@ -46,8 +46,15 @@ pub struct SubscriptionRecord {
     pub reported: Option<SubscriptionReportFields>,
     /// Failure of the last event, so that an event is sent once.
     pub announced: Option<Failure>,
-    /// Packages last written to each cluster's SubscriptionStatus.
-    pub packages: BTreeMap<ClusterName, String>,
+    /// Whether this process has compared a failure with what an earlier one
+    /// announced.
+    pub compared: bool,
+    /// Whether this process has come to a decision; before that, the status
+    /// that an earlier process wrote stands.
+    pub decided: bool,
+    /// Packages last written to each cluster's SubscriptionStatus, as a key to
+    /// compare; `None` until those of an earlier process were read.
+    pub packages: Option<BTreeMap<ClusterName, String>>,
 }
 
 /// Where content comes from, in words without credentials.

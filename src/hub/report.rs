@@ -5,7 +5,8 @@
 mod cluster_status;
 mod summary;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
@@ -15,6 +16,7 @@ use kube::{Api, Resource, ResourceExt};
 use serde_json::json;
 
 use super::context::Shared;
+use super::record::SubscriptionRecord;
 use crate::api::apps::{Subscription, SubscriptionStatusFields};
 use crate::api::{ANNOTATION_GIT_CURRENT_COMMIT, ClusterName, NamespacedName, STATUS_MANAGER};
 use crate::core::activity::Severity;
@@ -40,10 +42,52 @@ pub async fn report(
     note_progress(context, name, &deliveries);
     write_status(context, name, subscription, decision).await?;
     summary::write(context, name, subscription, &deliveries).await?;
-    cluster_status::write(context, name, &deliveries).await?;
+    let written = cluster_status::write(context, name, &deliveries).await?;
     write_commit(context, name, subscription, &deliveries).await?;
-    announce(context, name, subscription, decision, &deliveries).await;
+    let told = Told {
+        reason: subscription
+            .status
+            .as_ref()
+            .and_then(|status| status.reason.clone()),
+        written,
+    };
+    announce(context, name, subscription, decision, &deliveries, &told).await;
     Ok(())
+}
+
+/// How long a start may take to come to its first decision. Until then what
+/// an earlier process reported stands.
+const FIRST_DECISION: Duration = Duration::from_secs(60);
+
+/// Whether nothing is to be reported yet: this process has not come to a
+/// decision, and an earlier one reported. With the time after which it counts.
+pub fn held_back(
+    context: &Shared,
+    name: &NamespacedName,
+    subscription: &Subscription,
+    decision: &Decision,
+) -> Option<Duration> {
+    let mut records = context.subscriptions();
+    let record = records.entry(name.clone()).or_default();
+    record.decided |= decision.waiting.is_none();
+    let reported = subscription
+        .status
+        .as_ref()
+        .is_some_and(|status| status.phase.is_some());
+    if record.decided || !reported {
+        return None;
+    }
+    FIRST_DECISION
+        .checked_sub(context.age())
+        .filter(|left| !left.is_zero())
+}
+
+/// What an earlier process has told already.
+struct Told {
+    /// `.status.reason` before this pass.
+    reason: Option<String>,
+    /// Clusters whose failures were written in this pass.
+    written: BTreeSet<ClusterName>,
 }
 
 /// Patch parameters of everything that is written here.
@@ -123,9 +167,12 @@ async fn write_commit(
         .get(name)
         .map(|record| record.placed.clone())
         .unwrap_or_default();
+    // Without content that was wished for, only the inventory speaks: its
+    // revision may be older than the one that was told before a restart.
     let mut revisions = placed.iter().map(|cluster| {
         deliveries
             .get(cluster)
+            .filter(|delivery| delivery.desired.is_some())
             .and_then(|delivery| delivery.revision.clone())
     });
     let Some(Some(revision)) = revisions.next() else {
@@ -218,6 +265,7 @@ async fn announce(
     subscription: &Subscription,
     decision: &Decision,
     deliveries: &BTreeMap<ClusterName, ClusterDelivery>,
+    told: &Told,
 ) {
     let failing = decision
         .failure
@@ -242,15 +290,26 @@ async fn announce(
             DeliveryPhase::Applied | DeliveryPhase::Removed
         )
     });
+    let looked_at = !deliveries.is_empty()
+        && deliveries
+            .values()
+            .all(|delivery| delivery.desired.is_some());
     let before = {
         let mut records = context.subscriptions();
         let record = records.entry(name.clone()).or_default();
-        let before = record.announced.clone();
+        let mut before = record.announced.clone();
         match &failing {
-            Some((_, failure)) => record.announced = Some(failure.clone()),
+            Some((cluster, failure)) => {
+                if !record.compared && told.holds(record, cluster.as_ref(), failure) {
+                    before = Some(failure.clone());
+                }
+                record.announced = Some(failure.clone());
+            }
             None if settled => record.announced = None,
             None => return,
         }
+        // A start first shows what inventories name, without any failure.
+        record.compared |= failing.is_some() || looked_at;
         before
     };
     let after = failing.as_ref().map(|(_, failure)| failure);
@@ -288,6 +347,29 @@ async fn announce(
         .await
     {
         tracing::debug!(subscription = %name, error = %super::chain(&error), "event was not published");
+    }
+}
+
+impl Told {
+    /// Whether the first failure that a process meets was announced by an
+    /// earlier one: it stands on the hub as it is now.
+    fn holds(
+        &self,
+        record: &SubscriptionRecord,
+        cluster: Option<&ClusterName>,
+        failure: &Failure,
+    ) -> bool {
+        match cluster {
+            None => self.reason.as_ref() == Some(&shorten(&failure.message, MAX_MESSAGE)),
+            Some(cluster) => {
+                !self.written.contains(cluster)
+                    && record
+                        .packages
+                        .as_ref()
+                        .and_then(|packages| packages.get(cluster))
+                        .is_some_and(|packages| !packages.is_empty())
+            }
+        }
     }
 }
 

@@ -134,6 +134,9 @@ pub async fn reconcile(context: &Shared, name: &NamespacedName) -> Result<Requeu
         return Ok(Requeue::After(execute::RELEASE_CHECK));
     }
     remember(context, name, &gathered, &decision);
+    if let Some(left) = report::held_back(context, name, &subscription, &decision) {
+        return Ok(Requeue::After(left));
+    }
     // report (the hub's API, only what changed)
     report::report(context, name, &subscription, &decision).await?;
     Ok(if gathered.awaits_secret {

@@ -105,6 +105,18 @@ impl World {
         }
     }
 
+    /// The running product.
+    pub fn product(&self) -> &Product {
+        self.product.as_ref().unwrap()
+    }
+
+    /// Ends the product and starts another with nothing but what the hub, the
+    /// members and git hold.
+    pub async fn restart_product(&mut self) {
+        self.product.take().unwrap().end().await;
+        self.start_product().await;
+    }
+
     /// `kubectl apply -k APP/acm-resources` against the hub.
     pub async fn apply(&self, app: App) {
         let folder = self.source.folder().ok().unwrap();

@@ -2,12 +2,12 @@
 //! objects that are not well, with the error of each in full. RHACM could show
 //! the errors of one cluster only; here every failing cluster has its own.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
-use kube::Api;
-use kube::api::{DeleteParams, Patch, PatchParams};
+use kube::api::{DeleteParams, ListParams, Patch, PatchParams};
 use kube::core::ObjectMeta;
+use kube::{Api, ResourceExt};
 
 use super::{unless_gone, whole_second};
 use crate::api::apps::{
@@ -18,13 +18,14 @@ use crate::api::{
     ANNOTATION_HOSTING_SUBSCRIPTION, ClusterName, LABEL_REPORT_CLUSTER, NamespacedName,
     STATUS_MANAGER,
 };
-use crate::core::delivery::ClusterDelivery;
+use crate::core::delivery::{ClusterDelivery, DeliveryPhase};
 use crate::hub::context::Shared;
 
 /// Objects that are listed; the rest is counted in the message.
 const MAX_PACKAGES: usize = 100;
 
-/// Writes or deletes the object of each cluster whose failures changed.
+/// Writes or deletes the object of each cluster whose failures changed, and
+/// returns the clusters concerned. A start reads what an earlier process wrote.
 ///
 /// # Errors
 /// When the hub's API fails.
@@ -32,17 +33,26 @@ pub(super) async fn write(
     context: &Shared,
     name: &NamespacedName,
     deliveries: &BTreeMap<ClusterName, ClusterDelivery>,
-) -> Result<(), kube::Error> {
+) -> Result<BTreeSet<ClusterName>, kube::Error> {
     let known = context
         .subscriptions()
         .get(name)
-        .map(|record| record.packages.clone())
-        .unwrap_or_default();
+        .and_then(|record| record.packages.clone());
+    let known = match known {
+        Some(known) => known,
+        None => read(context, name).await?,
+    };
+    let mut written = BTreeSet::new();
     for (cluster, delivery) in deliveries {
         let packages = failing(delivery);
-        let key = format!("{packages:?}");
+        let key = key(&packages);
         let before = known.get(cluster);
-        if before == Some(&key) || (before.is_none() && packages.is_empty()) {
+        let under_way = matches!(
+            delivery.phase,
+            DeliveryPhase::Pending | DeliveryPhase::Applying
+        );
+        // Nothing is wrong any more only once that was looked at.
+        if before == Some(&key) || (packages.is_empty() && (before.is_none() || under_way)) {
             continue;
         }
         let api: Api<SubscriptionStatus> =
@@ -60,9 +70,52 @@ pub(super) async fn write(
             .entry(name.clone())
             .or_default()
             .packages
+            .get_or_insert_default()
             .insert(cluster.clone(), key);
+        written.insert(cluster.clone());
     }
-    Ok(())
+    Ok(written)
+}
+
+/// What an earlier process wrote.
+async fn read(
+    context: &Shared,
+    name: &NamespacedName,
+) -> Result<BTreeMap<ClusterName, String>, kube::Error> {
+    let label = super::summary::label_value(name);
+    let selector = format!("{ANNOTATION_HOSTING_SUBSCRIPTION}={label}");
+    let api: Api<SubscriptionStatus> = Api::all(context.client.clone());
+    let found = api.list(&ListParams::default().labels(&selector)).await?;
+    let packages: BTreeMap<ClusterName, String> = found
+        .items
+        .into_iter()
+        // The label is cut where names are long; the object's name is not.
+        .filter(|object| object.name_any() == object_name(name))
+        .map(|object| {
+            let cluster = ClusterName::from(object.namespace().unwrap_or_default());
+            let packages = object.spec.statuses.and_then(|statuses| statuses.packages);
+            (cluster, key(&packages.unwrap_or_default()))
+        })
+        .collect();
+    context
+        .subscriptions()
+        .entry(name.clone())
+        .or_default()
+        .packages = Some(packages.clone());
+    Ok(packages)
+}
+
+/// What is compared: everything but times, which differ in each process.
+fn key(packages: &[PackageStatus]) -> String {
+    packages
+        .iter()
+        .map(|package| {
+            format!(
+                "{}/{}/{}/{}: {}\n",
+                package.api_version, package.kind, package.namespace, package.name, package.message
+            )
+        })
+        .collect()
 }
 
 /// `ns.name`: one namespace a cluster holds those of all applications.

@@ -31,32 +31,29 @@ pub(super) async fn write(
     subscription: &Subscription,
     deliveries: &BTreeMap<ClusterName, ClusterDelivery>,
 ) -> Result<(), kube::Error> {
-    let before = context
+    let (known, placed) = context
         .subscriptions()
         .get(name)
-        .and_then(|record| record.reported.clone());
-    let busy = deliveries.values().any(|delivery| {
-        matches!(
-            delivery.phase,
-            DeliveryPhase::Pending | DeliveryPhase::Applying
-        )
-    });
-    if busy && before.is_some() {
-        return Ok(());
-    }
-    let fields = fields(deliveries);
-    if before.as_ref() == Some(&fields) {
-        return Ok(());
-    }
+        .map(|record| (record.reported.clone(), record.placed.clone()))
+        .unwrap_or_default();
     let api: Api<SubscriptionReport> = Api::namespaced(context.client.clone(), &name.namespace);
-    if before.is_none() {
-        // After a restart: what stands there may be right already.
-        let found = api.get_opt(&name.name).await?;
-        if found.is_some_and(|found| found.spec == fields) || (busy && deliveries.is_empty()) {
-            remember(context, name, fields);
+    let before = match known {
+        Some(known) => Some(known),
+        // After a restart: the word of the process before.
+        None => api.get_opt(&name.name).await?.map(|found| found.spec),
+    };
+    if let Some(before) = before {
+        let fields = fields(deliveries);
+        let busy = deliveries.values().any(under_way)
+            || placed
+                .iter()
+                .any(|cluster| !deliveries.contains_key(cluster) && awaited(context, cluster));
+        if busy || before == fields {
+            remember(context, name, before);
             return Ok(());
         }
     }
+    let fields = fields(deliveries);
     let mut report = SubscriptionReport::new(&name.name, fields.clone());
     report.metadata = ObjectMeta {
         name: Some(name.name.clone()),
@@ -141,6 +138,21 @@ fn fields(deliveries: &BTreeMap<ClusterName, ClusterDelivery>) -> SubscriptionRe
         results: Some(results),
         resources: Some(resources),
     }
+}
+
+/// Whether a delivery has still to come to an end. One without a wish for
+/// content only shows what its inventory names: an earlier process knew more.
+fn under_way(delivery: &ClusterDelivery) -> bool {
+    match delivery.phase {
+        DeliveryPhase::Pending | DeliveryPhase::Applying => true,
+        DeliveryPhase::Applied => delivery.desired.is_none(),
+        DeliveryPhase::Failed | DeliveryPhase::Removing | DeliveryPhase::Removed => false,
+    }
+}
+
+/// Whether a cluster that has shown nothing yet is going to.
+fn awaited(context: &Shared, cluster: &ClusterName) -> bool {
+    context.age() < super::FIRST_DECISION || context.pool.connection(cluster).is_some()
 }
 
 /// Result of one cluster; `None` while it is under way.
