@@ -2,6 +2,7 @@
 //! hub, one serves the dashboard; both end with a cancellation token.
 
 mod embedded;
+pub mod standby;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -16,6 +17,7 @@ use tokio_util::task::TaskTracker;
 use crate::core::view::FleetView;
 use crate::git::{Fetcher, FetcherOptions, GitError};
 use crate::hub::context::{Context, HubOptions, Parts, Shared};
+use crate::hub::leadership::Leadership;
 use crate::hub::sources::Sources;
 use crate::hub::stores::{Changes, Stores};
 use crate::hub::{controller, fleet, webhook};
@@ -57,8 +59,8 @@ pub struct StartOptions {
     pub hub: HubOptions,
     /// How git is accessed.
     pub git: FetcherOptions,
-    /// `leaseTransitions` of the Lease that this process holds; 0 without one.
-    pub transitions: u64,
+    /// Whether this process may write; the default where no other can lead.
+    pub leadership: Leadership,
 }
 
 /// A running hub.
@@ -84,6 +86,8 @@ pub async fn start(
             source: Box::new(source),
         }
     };
+    let leadership = options.leadership;
+    let client = leadership.guard(client);
     let version = client.apiserver_version().await.map_err(hub("version"))?;
     let namespaces: Api<Namespace> = Api::all(client.clone());
     let system = namespaces
@@ -106,6 +110,10 @@ pub async fn start(
     let fetcher = Fetcher::new(options.git).map_err(StartError::Git)?;
     let pool = Pool::new(PoolOptions {
         probe_interval: options.hub.probe_interval,
+        may_write: {
+            let leadership = leadership.clone();
+            Arc::new(move || leadership.holds())
+        },
         ..PoolOptions::new(hub_id.clone())
     });
     let context: Shared = Arc::new(Context::new(Parts {
@@ -117,7 +125,7 @@ pub async fn start(
         stores,
         changes,
         pool,
-        transitions: options.transitions,
+        transitions: leadership.transitions(),
     }));
     context.meshes.observe_hub(client);
     controller::start(&context, &tasks, &shutdown);

@@ -13,6 +13,7 @@ use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand};
 
+use crate::hub::lease::LeaseTimes;
 use crate::telemetry::{self, LogFormat};
 
 /// Hub-side GitOps placement controller that knows the cables.
@@ -94,12 +95,42 @@ struct RunArgs {
         conflicts_with = "embedded"
     )]
     lease_namespace: String,
+    #[command(flatten)]
+    election: ElectionArgs,
+    /// Address at which other replicas reach this one, to hand pushes on
+    /// [default: that of --listen, unless it is a wildcard]
+    #[arg(long, value_name = "ADDR")]
+    advertise_address: Option<SocketAddr>,
     /// Let Channels name file:// repositories on this machine.
     #[arg(long)]
     allow_local_git: bool,
     /// Git configuration whose url.<base>.insteadOf is honoured [default: git's own]
     #[arg(long, value_name = "FILE")]
     git_config: Option<PathBuf>,
+}
+
+/// Times of the leader election, named as kube-controller-manager names them.
+#[derive(Debug, Clone, Copy, Args)]
+struct ElectionArgs {
+    /// How long a lease that is not renewed keeps others from leading.
+    #[arg(long, alias = "lease-duration", value_name = "SECONDS", default_value = "15", value_parser = seconds)]
+    leader_elect_lease_duration: Duration,
+    /// A leader that could not renew for this long ends.
+    #[arg(long, alias = "lease-renew-deadline", value_name = "SECONDS", default_value = "10", value_parser = seconds)]
+    leader_elect_renew_deadline: Duration,
+    /// Time between two attempts to take or renew the lease.
+    #[arg(long, alias = "lease-retry-period", value_name = "SECONDS", default_value = "2", value_parser = seconds)]
+    leader_elect_retry_period: Duration,
+}
+
+impl ElectionArgs {
+    fn times(self) -> LeaseTimes {
+        LeaseTimes {
+            duration: self.leader_elect_lease_duration,
+            renew_deadline: self.leader_elect_renew_deadline,
+            retry_period: self.leader_elect_retry_period,
+        }
+    }
 }
 
 #[derive(Debug, Args)]

@@ -19,6 +19,7 @@ pub mod credential;
 pub mod definitions;
 pub mod failure;
 pub mod fleet;
+pub mod leadership;
 pub mod lease;
 pub mod mesh;
 pub mod placement;

@@ -1,7 +1,9 @@
 //! `pilothouse run`: the controllers and the dashboard against a hub.
 
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::time::Duration;
 
 use anyhow::Context;
 use kube::Client;
@@ -13,7 +15,13 @@ use crate::app::{self, StartOptions};
 use crate::git::{FetcherOptions, GitConfig};
 use crate::hub::context::HubOptions;
 use crate::hub::definitions;
+use crate::hub::leadership::Leadership;
 use crate::hub::lease::Elector;
+
+/// How long answers of the standby may take once this process leads.
+const LAST_ANSWERS: Duration = Duration::from_secs(1);
+/// How long a process that ends waits for what is under way.
+const LAST_CALLS: Duration = Duration::from_secs(5);
 
 /// Runs until Ctrl-C or SIGTERM, or until leadership is lost.
 ///
@@ -21,12 +29,14 @@ use crate::hub::lease::Elector;
 /// When the hub, git, or a listener cannot be used.
 pub(super) async fn run(args: RunArgs) -> anyhow::Result<ExitCode> {
     let shutdown = CancellationToken::new();
-    let listener = TcpListener::bind(args.listen).await.with_context(|| {
+    // The standby's answers and the dashboard take turns on one socket.
+    let socket = std::net::TcpListener::bind(args.listen).with_context(|| {
         format!(
             "cannot listen on {}; choose another with --listen",
             args.listen
         )
     })?;
+    socket.set_nonblocking(true)?;
     let signal = shutdown.clone();
     tokio::spawn(async move {
         app::terminated().await;
@@ -60,14 +70,17 @@ pub(super) async fn run(args: RunArgs) -> anyhow::Result<ExitCode> {
             client.clone(),
             &args.lease_namespace,
             identity(),
-        )),
+            advertised(&args, socket.local_addr()?),
+            args.election.times(),
+        )?),
     };
-    let transitions = match &elector {
-        Some(elector) => tokio::select! {
-            transitions = elector.acquire() => transitions?,
-            () = shutdown.cancelled() => return Ok(ExitCode::SUCCESS),
+    let git = git_options(&args)?;
+    let leadership = match &elector {
+        Some(elector) => match stand_by(elector, &socket, &shutdown).await? {
+            Some(leadership) => leadership,
+            None => return Ok(ExitCode::SUCCESS),
         },
-        None => 0,
+        None => Leadership::default(),
     };
     let options = StartOptions {
         hub: HubOptions {
@@ -75,19 +88,47 @@ pub(super) async fn run(args: RunArgs) -> anyhow::Result<ExitCode> {
             poll_interval: args.poll_interval,
             probe_interval: args.probe_interval,
         },
-        git: git_options(&args)?,
-        transitions: u64::try_from(transitions).unwrap_or_default(),
+        git,
+        leadership,
     };
-    let lease = lead(elector, client.clone(), options, listener, shutdown.clone()).await;
+    let listener = TcpListener::from_std(socket)?;
+    let led = lead(elector, client.clone(), options, listener, shutdown.clone()).await;
     shutdown.cancel();
     if let Some(hub) = embedded {
         hub.ended().await;
     }
-    lease?;
+    led?;
     Ok(ExitCode::SUCCESS)
 }
 
-/// Works as the leader until shutdown or until the lease is lost.
+/// Waits until this process leads, and says meanwhile who does. `None` on
+/// shutdown.
+async fn stand_by(
+    elector: &Elector,
+    socket: &std::net::TcpListener,
+    shutdown: &CancellationToken,
+) -> anyhow::Result<Option<Leadership>> {
+    let leading = shutdown.child_token();
+    let standby = tokio::spawn(app::standby::serve(
+        TcpListener::from_std(socket.try_clone()?)?,
+        elector.leader(),
+        leading.clone(),
+    ));
+    let leadership = tokio::select! {
+        leadership = elector.acquire() => Some(leadership?),
+        () = shutdown.cancelled() => None,
+    };
+    leading.cancel();
+    // An answer that hangs ends with its task.
+    let stop = standby.abort_handle();
+    if tokio::time::timeout(LAST_ANSWERS, standby).await.is_err() {
+        stop.abort();
+    }
+    Ok(leadership)
+}
+
+/// Works as the leader until shutdown or until the lease is lost. The lease is
+/// renewed from the first moment, also while the hub's kinds are listed.
 async fn lead(
     elector: Option<Elector>,
     client: Client,
@@ -95,25 +136,51 @@ async fn lead(
     listener: TcpListener,
     shutdown: CancellationToken,
 ) -> anyhow::Result<()> {
-    let running = app::start(client, options, shutdown.clone()).await?;
-    eprintln!("dashboard on http://{}", listener.local_addr()?);
-    let held = async {
-        match &elector {
-            Some(elector) => elector.hold(&shutdown).await,
-            None => {
-                shutdown.cancelled().await;
-                Ok(())
+    let leadership = options.leadership.clone();
+    let mut running = None;
+    let outcome = {
+        let held = async {
+            match &elector {
+                Some(elector) => elector.hold(&leadership, &shutdown).await,
+                None => {
+                    shutdown.cancelled().await;
+                    Ok(())
+                }
             }
+        };
+        let work = async {
+            let started = app::start(client, options, shutdown.clone()).await?;
+            eprintln!("dashboard on http://{}", listener.local_addr()?);
+            let started = running.insert(started);
+            let served = app::serve_web(started, listener, shutdown.clone());
+            served.await.context("the dashboard's listener failed")
+        };
+        tokio::select! {
+            held = held => held.context("this process no longer leads and ends"),
+            worked = work => worked,
         }
     };
-    let served = app::serve_web(&running, listener, shutdown.clone());
-    let outcome = tokio::select! {
-        held = held => held.context("this process no longer leads and ends"),
-        served = served => served.context("the dashboard's listener failed"),
-    };
     shutdown.cancel();
-    running.ended().await;
+    leadership.end();
+    if let Some(running) = running {
+        // What is under way is bounded by its own deadlines, but a process
+        // that does not lead any more waits for nobody.
+        let _ = tokio::time::timeout(LAST_CALLS, running.ended()).await;
+    }
+    if let (Ok(()), Some(elector)) = (&outcome, &elector) {
+        elector.release().await;
+    }
     outcome
+}
+
+/// Where other processes reach this one; `None` when that is not known.
+fn advertised(args: &RunArgs, listening: SocketAddr) -> Option<String> {
+    let address = match args.advertise_address {
+        Some(address) => address,
+        None if listening.ip().is_unspecified() => return None,
+        None => listening,
+    };
+    Some(format!("http://{address}"))
 }
 
 fn git_options(args: &RunArgs) -> anyhow::Result<FetcherOptions> {
@@ -145,8 +212,11 @@ fn default_cache() -> PathBuf {
         .join("git")
 }
 
-/// Unique to this process on this machine.
+/// Unique to this process, also among machines that do not tell their names.
 fn identity() -> String {
+    use std::hash::{BuildHasher, RandomState};
     let host = std::env::var("HOSTNAME").unwrap_or_else(|_| "pilothouse".into());
-    format!("{host}-{}", std::process::id())
+    let process = std::process::id();
+    let random = RandomState::new().hash_one(process);
+    format!("{host}_{process}_{random:016x}")
 }

@@ -13,6 +13,7 @@ use super::{DemoError, repository};
 use crate::app::{self, Running, StartOptions};
 use crate::git::{FetcherOptions, GitConfig};
 use crate::hub::context::HubOptions;
+use crate::hub::leadership::Leadership;
 
 /// How often the repository is looked at: a push is to be seen at once.
 const POLL: Duration = Duration::from_secs(1);
@@ -42,7 +43,7 @@ pub(super) async fn start(
             probe_interval: PROBE,
         },
         git,
-        transitions: 0,
+        leadership: Leadership::default(),
     };
     let started = app::start(world.hub.server.client(), options, shutdown.clone()).await;
     let failed = |error| DemoError::part("cannot start the hub's controllers", error);

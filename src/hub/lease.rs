@@ -10,22 +10,74 @@ use jiff::Timestamp;
 use k8s_openapi::api::coordination::v1::{Lease, LeaseSpec};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{MicroTime, ObjectMeta};
 use kube::api::PostParams;
-use kube::{Api, Client};
+use kube::{Api, Client, ResourceExt};
+use tokio::sync::watch;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
+use super::leadership::Leadership;
+
 /// Name of the Lease.
 const LEASE_NAME: &str = "pilothouse";
-/// How long a lease holds without renewal (as kube-controller-manager).
-const LEASE_DURATION: Duration = Duration::from_secs(15);
-/// A leader that could not renew for this long gives up.
-const RENEW_DEADLINE: Duration = Duration::from_secs(10);
-/// Time between two attempts.
-const RETRY_PERIOD: Duration = Duration::from_secs(2);
+/// Where the holder's dashboard and webhook are reached, as `http://HOST:PORT`.
+const ANNOTATION_ADDRESS: &str = "pilothouse.dev/address";
+/// client-go's jitter of the retry period, as a factor.
+const JITTER: f64 = 1.2;
+
+/// Times of the election. The defaults are kube-controller-manager's.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LeaseTimes {
+    /// How long a lease holds without renewal; whole seconds.
+    pub duration: Duration,
+    /// A leader that could not renew for this long gives up.
+    pub renew_deadline: Duration,
+    /// Time between two attempts.
+    pub retry_period: Duration,
+}
+
+impl Default for LeaseTimes {
+    fn default() -> Self {
+        Self {
+            duration: Duration::from_secs(15),
+            renew_deadline: Duration::from_secs(10),
+            retry_period: Duration::from_secs(2),
+        }
+    }
+}
+
+impl LeaseTimes {
+    /// Refuses times under which two could lead, as client-go does.
+    ///
+    /// # Errors
+    /// [`LeaseError::Times`] with the rule that is broken.
+    pub fn validate(self) -> Result<Self, LeaseError> {
+        let rule = if self.duration < Duration::from_secs(1) || self.duration.subsec_nanos() != 0 {
+            "the lease duration must be whole seconds, at least one: the Lease holds it so"
+        } else if self.duration <= self.renew_deadline {
+            "the lease duration must be greater than the renew deadline"
+        } else if self.renew_deadline <= self.retry_period.mul_f64(JITTER) {
+            "the renew deadline must be greater than 1.2 times the retry period"
+        } else {
+            return Ok(self);
+        };
+        Err(LeaseError::Times { times: self, rule })
+    }
+}
 
 /// Why leadership could not be sought.
 #[derive(Debug, thiserror::Error)]
 pub enum LeaseError {
+    /// The times contradict each other.
+    #[error(
+        "lease duration {:?}, renew deadline {:?}, retry period {:?}: {rule}",
+        times.duration, times.renew_deadline, times.retry_period
+    )]
+    Times {
+        /// As they were given.
+        times: LeaseTimes,
+        /// What must hold.
+        rule: &'static str,
+    },
     /// The Lease cannot be read or written.
     #[error(
         "cannot use lease {namespace}/{LEASE_NAME}; check the rights on coordination.k8s.io leases"
@@ -38,11 +90,22 @@ pub enum LeaseError {
         source: Box<kube::Error>,
     },
     /// Leadership was lost.
-    #[error("leadership was lost: lease {namespace}/{LEASE_NAME} could not be renewed for {} seconds", RENEW_DEADLINE.as_secs())]
+    #[error("leadership was lost: lease {namespace}/{LEASE_NAME} {why}")]
     Lost {
         /// Namespace of the Lease.
         namespace: String,
+        /// How.
+        why: String,
     },
+}
+
+/// Who leads, as a standby sees it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Leader {
+    /// Identity of the process; empty while nobody leads.
+    pub identity: String,
+    /// Where its dashboard and webhook are reached, as `http://HOST:PORT`.
+    pub address: Option<String>,
 }
 
 /// Holds leadership of a hub.
@@ -51,6 +114,10 @@ pub struct Elector {
     api: Api<Lease>,
     namespace: String,
     identity: String,
+    /// Where others reach this process, for the Lease's annotation.
+    address: Option<String>,
+    times: LeaseTimes,
+    leader: watch::Sender<Leader>,
 }
 
 /// The holder seen last and when it last moved, by our own clock.
@@ -59,48 +126,100 @@ struct Observed {
     at: Instant,
 }
 
+/// What became of an attempt to take or renew the lease.
+enum Attempt {
+    /// It is ours, with so many transitions.
+    Held(i32),
+    /// Another holds it.
+    Foreign(String),
+    /// Somebody wrote it at the same time.
+    Raced,
+}
+
 impl Elector {
     /// An elector for the Lease `NAMESPACE/pilothouse`. `identity` must be
-    /// unique to this process.
-    #[must_use]
-    pub fn new(client: Client, namespace: &str, identity: String) -> Self {
-        Self {
+    /// unique to this process; `address` is where others reach it, as
+    /// `http://HOST:PORT`, if anywhere.
+    ///
+    /// # Errors
+    /// [`LeaseError::Times`] when the times contradict each other.
+    pub fn new(
+        client: Client,
+        namespace: &str,
+        identity: String,
+        address: Option<String>,
+        times: LeaseTimes,
+    ) -> Result<Self, LeaseError> {
+        Ok(Self {
             api: Api::namespaced(client, namespace),
             namespace: namespace.to_owned(),
             identity,
-        }
+            address,
+            times: times.validate()?,
+            leader: watch::channel(Leader::default()).0,
+        })
+    }
+
+    /// Who leads, as seen at the last look at the Lease.
+    #[must_use]
+    pub fn leader(&self) -> watch::Receiver<Leader> {
+        self.leader.subscribe()
     }
 
     /// Waits until this process leads.
     ///
     /// # Errors
-    /// Never on a passing fault: only when the API refuses the first attempt
-    /// for a reason that waiting does not mend (403, 404).
-    pub async fn acquire(&self) -> Result<i32, LeaseError> {
+    /// Never on a passing fault: only when the API refuses for a reason that
+    /// waiting does not mend (403, 404).
+    pub async fn acquire(&self) -> Result<Leadership, LeaseError> {
         let mut observed = Observed {
             spec: None,
             at: Instant::now(),
         };
         loop {
-            match self.try_acquire(&mut observed).await {
-                Ok(Some(transitions)) => return Ok(transitions),
-                Ok(None) => {}
-                Err(kube::Error::Api(status)) if status.code == 403 || status.code == 404 => {
+            let began = Instant::now();
+            let attempt = self.try_acquire(&mut observed);
+            match tokio::time::timeout(self.times.renew_deadline, attempt).await {
+                Ok(Ok(Attempt::Held(transitions))) => {
+                    let transitions = u64::try_from(transitions).unwrap_or_default();
+                    let term = self.times.renew_deadline;
+                    return Ok(Leadership::of_lease(transitions, began.into_std(), term));
+                }
+                Ok(Ok(Attempt::Foreign(_) | Attempt::Raced)) => {}
+                Ok(Err(kube::Error::Api(status))) if status.code == 403 || status.code == 404 => {
                     return Err(self.api_error(kube::Error::Api(status)));
                 }
-                Err(error) => {
-                    tracing::warn!(error = %super::chain(&error), "cannot reach the lease, trying again")
+                Ok(Err(error)) => {
+                    tracing::warn!(error = %super::chain(&error), "cannot reach the lease, trying again");
                 }
+                Err(_) => tracing::warn!("the hub's API does not answer, trying again"),
             }
-            tokio::time::sleep(RETRY_PERIOD).await;
+            tokio::time::sleep(self.times.retry_period).await;
         }
     }
 
-    /// Renews until `shutdown` (then gives the lease back) or until it is lost.
+    /// Renews until `shutdown` or until it is lost. `leadership` has ended
+    /// then: no write is sent any more. Call [`Self::release`] once none is
+    /// under way either.
     ///
     /// # Errors
-    /// [`LeaseError::Lost`] when it could not be renewed in time.
-    pub async fn hold(&self, shutdown: &CancellationToken) -> Result<(), LeaseError> {
+    /// [`LeaseError::Lost`] when it could not be renewed in time, or another
+    /// holds it.
+    pub async fn hold(
+        &self,
+        leadership: &Leadership,
+        shutdown: &CancellationToken,
+    ) -> Result<(), LeaseError> {
+        let held = self.renew(leadership, shutdown).await;
+        leadership.end();
+        held
+    }
+
+    async fn renew(
+        &self,
+        leadership: &Leadership,
+        shutdown: &CancellationToken,
+    ) -> Result<(), LeaseError> {
         let mut renewed = Instant::now();
         let mut observed = Observed {
             spec: None,
@@ -108,37 +227,63 @@ impl Elector {
         };
         loop {
             tokio::select! {
-                () = shutdown.cancelled() => {
-                    self.release().await;
-                    return Ok(());
-                }
-                () = tokio::time::sleep(RETRY_PERIOD) => {}
+                () = shutdown.cancelled() => return Ok(()),
+                () = tokio::time::sleep(self.times.retry_period) => {}
             }
-            let attempt =
-                tokio::time::timeout(RENEW_DEADLINE / 2, self.try_acquire(&mut observed)).await;
-            if let Ok(Ok(Some(_))) = attempt {
-                renewed = Instant::now();
-            } else if renewed.elapsed() >= RENEW_DEADLINE {
-                return Err(LeaseError::Lost {
-                    namespace: self.namespace.clone(),
-                });
+            let deadline = renewed + self.times.renew_deadline;
+            if !leadership.holds() || Instant::now() >= deadline {
+                // Stopped for too long (a signal, a suspended machine), or
+                // renewals failed: another may lead already.
+                return Err(self.lost(format!(
+                    "could not be renewed for {:?}",
+                    self.times.renew_deadline
+                )));
+            }
+            let began = Instant::now();
+            let attempt = self.try_acquire(&mut observed);
+            match tokio::time::timeout_at(deadline, attempt).await {
+                Ok(Ok(Attempt::Held(transitions)))
+                    if u64::try_from(transitions).ok() == Some(leadership.transitions()) =>
+                {
+                    renewed = began;
+                    leadership.renew(began.into_std(), self.times.renew_deadline);
+                }
+                // Others led in between: plans of ours may be older than theirs.
+                Ok(Ok(Attempt::Held(_))) => {
+                    return Err(self.lost("was held by another in between".into()));
+                }
+                Ok(Ok(Attempt::Foreign(holder))) => {
+                    return Err(self.lost(format!("was taken by {holder}")));
+                }
+                Ok(Ok(Attempt::Raced)) | Err(_) => {}
+                Ok(Err(error)) => {
+                    tracing::warn!(error = %super::chain(&error), "the lease was not renewed, trying again");
+                }
             }
         }
     }
 
-    /// Takes or renews the lease. `Some(transitions)` when this process holds it now.
-    async fn try_acquire(&self, observed: &mut Observed) -> Result<Option<i32>, kube::Error> {
+    fn lost(&self, why: String) -> LeaseError {
+        LeaseError::Lost {
+            namespace: self.namespace.clone(),
+            why,
+        }
+    }
+
+    /// Takes or renews the lease.
+    async fn try_acquire(&self, observed: &mut Observed) -> Result<Attempt, kube::Error> {
         let Some(mut lease) = self.api.get_opt(LEASE_NAME).await? else {
-            let lease = Lease {
+            let mut lease = Lease {
                 metadata: ObjectMeta {
                     name: Some(LEASE_NAME.into()),
                     ..ObjectMeta::default()
                 },
                 spec: Some(self.spec(None)),
             };
+            self.sign(&mut lease);
             return match self.api.create(&PostParams::default(), &lease).await {
-                Ok(_) => Ok(Some(0)),
-                Err(kube::Error::Api(status)) if status.code == 409 => Ok(None),
+                Ok(_) => Ok(Attempt::Held(0)),
+                Err(kube::Error::Api(status)) if status.code == 409 => Ok(Attempt::Raced),
                 Err(error) => Err(error),
             };
         };
@@ -147,23 +292,37 @@ impl Elector {
             observed.at = Instant::now();
         }
         let current = lease.spec.clone().unwrap_or_default();
-        let ours = current.holder_identity.as_deref() == Some(self.identity.as_str());
-        let free = current.holder_identity.as_deref().is_none_or(str::is_empty);
-        if !ours && !free && observed.at.elapsed() < duration_of(&current) {
-            return Ok(None);
+        let holder = current.holder_identity.clone().unwrap_or_default();
+        let ours = holder == self.identity;
+        if !ours && !holder.is_empty() && observed.at.elapsed() < self.duration_of(&current) {
+            self.leader.send_replace(Leader {
+                identity: holder.clone(),
+                address: lease.annotations().get(ANNOTATION_ADDRESS).cloned(),
+            });
+            return Ok(Attempt::Foreign(holder));
         }
         let spec = self.spec(Some(&current));
         let transitions = spec.lease_transitions.unwrap_or_default();
         lease.spec = Some(spec);
+        self.sign(&mut lease);
         match self
             .api
             .replace(LEASE_NAME, &PostParams::default(), &lease)
             .await
         {
-            Ok(_) => Ok(Some(transitions)),
-            Err(kube::Error::Api(status)) if status.code == 409 => Ok(None),
+            Ok(_) => Ok(Attempt::Held(transitions)),
+            Err(kube::Error::Api(status)) if status.code == 409 => Ok(Attempt::Raced),
             Err(error) => Err(error),
         }
+    }
+
+    /// Says where this process is reached.
+    fn sign(&self, lease: &mut Lease) {
+        let annotations = lease.annotations_mut();
+        match &self.address {
+            Some(address) => annotations.insert(ANNOTATION_ADDRESS.to_owned(), address.clone()),
+            None => annotations.remove(ANNOTATION_ADDRESS),
+        };
     }
 
     fn spec(&self, current: Option<&LeaseSpec>) -> LeaseSpec {
@@ -175,7 +334,7 @@ impl Elector {
             .unwrap_or_default();
         LeaseSpec {
             holder_identity: Some(self.identity.clone()),
-            lease_duration_seconds: i32::try_from(LEASE_DURATION.as_secs()).ok(),
+            lease_duration_seconds: i32::try_from(self.times.duration.as_secs()).ok(),
             acquire_time: current
                 .filter(|_| ours)
                 .and_then(|spec| spec.acquire_time.clone())
@@ -191,24 +350,28 @@ impl Elector {
     }
 
     /// Gives the lease back so that a standby need not wait for it to expire.
-    async fn release(&self) {
-        let Ok(Some(mut lease)) = self.api.get_opt(LEASE_NAME).await else {
-            return;
+    pub async fn release(&self) {
+        let give_back = async {
+            let Ok(Some(mut lease)) = self.api.get_opt(LEASE_NAME).await else {
+                return;
+            };
+            let Some(spec) = lease.spec.as_mut() else {
+                return;
+            };
+            if spec.holder_identity.as_deref() != Some(self.identity.as_str()) {
+                return;
+            }
+            spec.holder_identity = Some(String::new());
+            if let Err(error) = self
+                .api
+                .replace(LEASE_NAME, &PostParams::default(), &lease)
+                .await
+            {
+                tracing::debug!(error = %super::chain(&error), "the lease was not given back; it expires by itself");
+            }
         };
-        let Some(spec) = lease.spec.as_mut() else {
-            return;
-        };
-        if spec.holder_identity.as_deref() != Some(self.identity.as_str()) {
-            return;
-        }
-        spec.holder_identity = Some(String::new());
-        if let Err(error) = self
-            .api
-            .replace(LEASE_NAME, &PostParams::default(), &lease)
-            .await
-        {
-            tracing::debug!(error = %super::chain(&error), "the lease was not given back; it expires by itself");
-        }
+        // A hub that does not answer may not hold the end back.
+        let _ = tokio::time::timeout(self.times.retry_period, give_back).await;
     }
 
     fn api_error(&self, source: kube::Error) -> LeaseError {
@@ -217,10 +380,45 @@ impl Elector {
             source: Box::new(source),
         }
     }
+
+    /// The holder's own duration; ours where it names none.
+    fn duration_of(&self, spec: &LeaseSpec) -> Duration {
+        spec.lease_duration_seconds
+            .and_then(|seconds| u64::try_from(seconds).ok())
+            .map_or(self.times.duration, Duration::from_secs)
+    }
 }
 
-fn duration_of(spec: &LeaseSpec) -> Duration {
-    spec.lease_duration_seconds
-        .and_then(|seconds| u64::try_from(seconds).ok())
-        .map_or(LEASE_DURATION, Duration::from_secs)
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times_under_which_two_could_lead_are_refused() {
+        let times = |duration, renew, retry| {
+            LeaseTimes {
+                duration: Duration::from_millis(duration),
+                renew_deadline: Duration::from_millis(renew),
+                retry_period: Duration::from_millis(retry),
+            }
+            .validate()
+            .is_ok()
+        };
+        assert!(LeaseTimes::default().validate().is_ok());
+        for (duration, renew, retry, good) in [
+            (15_000, 10_000, 2_000, true),
+            (3_000, 2_000, 500, true),
+            (10_000, 10_000, 2_000, false),
+            (15_000, 2_400, 2_000, false),
+            (15_000, 2_401, 2_000, true),
+            (1_500, 1_000, 200, false),
+            (0, 0, 0, false),
+        ] {
+            assert_eq!(
+                times(duration, renew, retry),
+                good,
+                "{duration} {renew} {retry}"
+            );
+        }
+    }
 }

@@ -11,6 +11,7 @@ use kube::client::Body;
 use pilothouse::app::{self, Running, StartOptions};
 use pilothouse::git::{FetcherOptions, GitConfig};
 use pilothouse::hub::context::{HubOptions, Shared};
+use pilothouse::hub::leadership::Leadership;
 use tempfile::TempDir;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
@@ -39,7 +40,7 @@ impl Product {
                 git_config: git,
                 ..FetcherOptions::new(cache.path())
             },
-            transitions: 0,
+            leadership: Leadership::default(),
         };
         let writes = Writes::default();
         let running = app::start(writes.count(hub), options, shutdown.clone()).await?;
