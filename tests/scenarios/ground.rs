@@ -70,6 +70,14 @@ impl Ground {
         Ok(Self::Real(Box::new(Fleet::guestbook().await?), permit))
     }
 
+    /// The control planes, where they are real.
+    pub fn fleet(&mut self) -> Option<&mut Fleet> {
+        match self {
+            Self::Embedded(_) => None,
+            Self::Real(fleet, _) => Some(fleet),
+        }
+    }
+
     /// A client of the hub as its admin.
     pub async fn hub(&self) -> Result<Client> {
         match self {

@@ -17,8 +17,8 @@ use serde_json::{Value, json};
 use crate::ground::Ground;
 use crate::product::Product;
 use crate::source::{App, Source, kustomization};
-use crate::support::GitFixture;
 use crate::support::objects::{self, Kind};
+use crate::support::{Fleet, GitFixture};
 
 /// Namespace of everything in the article.
 pub const GUESTBOOK: &str = "guestbook";
@@ -142,6 +142,11 @@ impl World {
             "apiVersion": "v1", "kind": "Namespace", "metadata": {"name": GUESTBOOK},
         });
         objects::apply(&self.hub, &namespace).await.unwrap();
+    }
+
+    /// The real control planes; only on real ground.
+    pub fn fleet(&mut self) -> &mut Fleet {
+        self.ground.fleet().unwrap()
     }
 
     /// A client of the member.

@@ -205,6 +205,19 @@ impl ControlPlane {
         self.guard()
     }
 
+    /// Ends etcd at once and starts it on its data again. The API server
+    /// stays, and finds it again by itself.
+    pub fn restart_etcd(&mut self) -> Result<()> {
+        self.etcd.kill();
+        self.etcd = Process::start(
+            "etcd",
+            &self.binaries.etcd,
+            &etcd_flags(self.directory.path(), &self.ports, &self.options),
+            self.directory.path(),
+        )?;
+        self.guard()
+    }
+
     /// The API server keeps its connections but answers nothing until
     /// [`ControlPlane::thaw_apiserver`]: a member that hangs.
     pub fn freeze_apiserver(&self) -> Result<()> {

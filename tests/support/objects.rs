@@ -36,6 +36,7 @@ macro_rules! kinds {
 
 kinds! {
     NAMESPACE: cluster "v1" "Namespace" "namespaces";
+    LEASE: namespaced "coordination.k8s.io/v1" "Lease" "leases";
     SECRET: namespaced "v1" "Secret" "secrets";
     SERVICE: namespaced "v1" "Service" "services";
     CONFIG_MAP: namespaced "v1" "ConfigMap" "configmaps";
@@ -53,6 +54,11 @@ kinds! {
 }
 
 impl Kind {
+    /// Its name, as manifests have it.
+    pub fn name(self) -> &'static str {
+        self.kind
+    }
+
     /// The kind of a manifest, where the tests know it.
     pub fn of(manifest: &Value) -> Option<Self> {
         ALL.iter()

@@ -1,5 +1,6 @@
 //! A bare git repository on disk that a test pushes to.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
@@ -119,6 +120,42 @@ impl GitFixture {
             &format!("Change {path}"),
             &[Edit::Write(path.to_owned(), text.replace(from, to))],
         )
+    }
+
+    /// Texts of all files below a folder at the head of `main`, by path.
+    pub fn files(&self, folder: &str) -> Result<BTreeMap<String, String>> {
+        let commit = self.head_commit()?.context("the repository is empty")?;
+        let mut files = BTreeMap::new();
+        let mut failure = None;
+        commit
+            .tree()?
+            .walk(git2::TreeWalkMode::PreOrder, |parent, entry| {
+                let path = format!("{parent}{}", entry.name().unwrap_or_default());
+                let below = path.starts_with(&format!("{folder}/"));
+                if below && entry.kind() == Some(git2::ObjectType::Blob) {
+                    match self.read(&path) {
+                        Ok(text) => drop(files.insert(path, text)),
+                        Err(error) => failure = Some(error),
+                    }
+                }
+                git2::TreeWalkResult::Ok
+            })?;
+        failure.map_or(Ok(files), Err)
+    }
+
+    /// Moves `main` to a commit, as a force-push does, or deletes it.
+    pub fn rewind(&self, to: Option<Oid>) -> Result<()> {
+        match to {
+            Some(id) => self
+                .repository
+                .reference("refs/heads/main", id, true, "force-push")
+                .map(|_| ())?,
+            None => self
+                .repository
+                .find_reference("refs/heads/main")?
+                .delete()?,
+        }
+        Ok(())
     }
 
     /// Id of the head of `main`.

@@ -1,0 +1,209 @@
+//! Two replicas of the built program, as a Deployment runs them: one leads,
+//! one waits, and one that ends is started again.
+
+use std::path::PathBuf;
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use kube::Client;
+use serde_json::Value;
+use tempfile::TempDir;
+
+use crate::support::{await_condition, objects};
+use crate::world::{SOON, World};
+
+/// Namespace of the Lease.
+const LEASE_NAMESPACE: &str = "default";
+/// Longest time from the loss of a leader to the next.
+pub const TAKEOVER: Duration = Duration::from_secs(20);
+
+/// The replicas. Dropping them kills them.
+pub struct Replicas {
+    replicas: Vec<Replica>,
+    flags: Vec<String>,
+    hub: Client,
+    directory: TempDir,
+}
+
+/// One process.
+struct Replica {
+    number: usize,
+    child: Child,
+}
+
+impl Drop for Replica {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+impl Replicas {
+    /// Starts two and waits until one leads. `election` are further flags.
+    pub async fn start(world: &mut World, election: &[&str]) -> Self {
+        let directory = TempDir::with_prefix("pilothouse-replicas-").unwrap();
+        let git = directory.path().join("gitconfig");
+        let rewrite = format!(
+            "[url \"{}\"]\n\tinsteadOf = https://git.example.com/acm-demo-app.git\n",
+            world.repo.url()
+        );
+        std::fs::write(&git, rewrite).unwrap();
+        let kubeconfig = world.fleet().hub.kubeconfig_path();
+        let mut flags = vec![
+            "run".to_owned(),
+            format!("--hub-kubeconfig={}", kubeconfig.display()),
+            format!("--lease-namespace={LEASE_NAMESPACE}"),
+            "--listen=127.0.0.1:0".to_owned(),
+            "--allow-local-git".to_owned(),
+            format!("--git-config={}", git.display()),
+            "--poll-interval=1".to_owned(),
+            "--probe-interval=1".to_owned(),
+        ];
+        flags.extend(election.iter().map(|flag| (*flag).to_owned()));
+        let mut replicas = Self {
+            replicas: Vec::new(),
+            flags,
+            hub: world.hub.clone(),
+            directory,
+        };
+        for number in 0..2 {
+            let replica = replicas.spawn(number);
+            replicas.replicas.push(replica);
+        }
+        replicas.await_leader(None, SOON).await;
+        for cluster in world.members.keys() {
+            world.await_available(cluster, true).await;
+        }
+        replicas
+    }
+
+    fn spawn(&self, number: usize) -> Replica {
+        let log = std::fs::OpenOptions::new()
+            .create(true)
+            .append(true)
+            .open(self.log(number))
+            .unwrap();
+        let cache = self.directory.path().join(format!("cache-{number}"));
+        let child = Command::new(env!("CARGO_BIN_EXE_pilothouse"))
+            .args(&self.flags)
+            .arg(format!("--git-cache={}", cache.display()))
+            .stdin(Stdio::null())
+            .stdout(log.try_clone().unwrap())
+            .stderr(log)
+            .spawn()
+            .unwrap();
+        Replica { number, child }
+    }
+
+    fn log(&self, number: usize) -> PathBuf {
+        self.directory.path().join(format!("replica-{number}.log"))
+    }
+
+    /// The last lines of every log.
+    pub fn logs(&self) -> String {
+        (0..2)
+            .map(|number| {
+                let text = std::fs::read_to_string(self.log(number)).unwrap_or_default();
+                let lines: Vec<&str> = text.lines().collect();
+                let tail = lines[lines.len().saturating_sub(30)..].join("\n");
+                format!("--- replica {number}\n{tail}\n")
+            })
+            .collect()
+    }
+
+    /// Identity of the leader, from the Lease.
+    async fn leader(&self) -> Result<String, String> {
+        let lease = objects::LEASE
+            .find(&self.hub, LEASE_NAMESPACE, "pilothouse")
+            .await?;
+        let lease = lease.ok_or("no lease")?;
+        match lease["spec"]["holderIdentity"].as_str() {
+            Some(holder) if !holder.is_empty() => Ok(holder.to_owned()),
+            _ => Err(format!("nobody holds it: {}", lease["spec"])),
+        }
+    }
+
+    /// Number of the replica that leads.
+    pub async fn leading(&self) -> usize {
+        let holder = self.await_leader(None, SOON).await;
+        let found = self
+            .replicas
+            .iter()
+            .find(|replica| holder.contains(&format!("_{}_", replica.child.id())));
+        found.map(|replica| replica.number).unwrap()
+    }
+
+    /// Waits for a leader other than `before`.
+    pub async fn await_leader(&self, before: Option<&str>, limit: Duration) -> String {
+        await_condition("a leader", limit, || async {
+            match self.leader().await {
+                Ok(holder) if before != Some(holder.as_str()) => Ok(holder),
+                Ok(holder) => Err(format!("{holder} leads still")),
+                Err(error) => Err(format!("{error}\n{}", self.logs())),
+            }
+        })
+        .await
+    }
+
+    /// Waits until the other one leads; how long it took from now.
+    pub async fn await_takeover(&self, from: usize) -> Duration {
+        let since = Instant::now();
+        let id = self.replicas[from].child.id();
+        await_condition("the standby to lead", TAKEOVER, || async {
+            let holder = self.leader().await?;
+            if holder.contains(&format!("_{id}_")) {
+                Err(format!("{holder} leads still\n{}", self.logs()))
+            } else {
+                Ok(())
+            }
+        })
+        .await;
+        since.elapsed()
+    }
+
+    /// Sends a signal by name.
+    pub fn signal(&self, number: usize, signal: &str) {
+        let id = self.replicas[number].child.id();
+        let status = Command::new("kill")
+            .args([format!("-{signal}"), id.to_string()])
+            .status();
+        assert!(status.unwrap().success(), "kill -{signal} {id}");
+    }
+
+    /// Waits until the process has ended by itself; its exit code.
+    pub async fn await_end(&mut self, number: usize) -> Option<i32> {
+        let deadline = Instant::now() + TAKEOVER;
+        loop {
+            if let Some(status) = self.replicas[number].child.try_wait().unwrap() {
+                return status.code();
+            }
+            assert!(Instant::now() < deadline, "it runs still\n{}", self.logs());
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    }
+
+    /// Exit code of a replica that has ended by itself, if any has.
+    pub fn ended(&mut self) -> Option<Option<i32>> {
+        self.replicas.iter_mut().find_map(|replica| {
+            let status = replica.child.try_wait().unwrap()?;
+            Some(status.code())
+        })
+    }
+
+    /// Starts again what has ended, as the kubelet would.
+    pub fn revive(&mut self) {
+        for number in 0..self.replicas.len() {
+            if self.replicas[number].child.try_wait().unwrap().is_some() {
+                self.replicas[number] = self.spawn(number);
+            }
+        }
+    }
+
+    /// The Lease as it is.
+    pub async fn lease(&self) -> Value {
+        let found = objects::LEASE
+            .find(&self.hub, LEASE_NAMESPACE, "pilothouse")
+            .await;
+        found.unwrap().unwrap_or_default()
+    }
+}
