@@ -114,6 +114,7 @@ async fn stand_by(
         elector.leader(),
         leading.clone(),
     ));
+    tracing::info!(address = %socket.local_addr()?, "waits for leadership");
     let leadership = tokio::select! {
         leadership = elector.acquire() => Some(leadership?),
         () = shutdown.cancelled() => None,

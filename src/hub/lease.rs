@@ -273,16 +273,18 @@ impl Elector {
     /// Takes or renews the lease.
     async fn try_acquire(&self, observed: &mut Observed) -> Result<Attempt, kube::Error> {
         let Some(mut lease) = self.api.get_opt(LEASE_NAME).await? else {
+            let spec = self.spec(None);
+            let transitions = spec.lease_transitions.unwrap_or_default();
             let mut lease = Lease {
                 metadata: ObjectMeta {
                     name: Some(LEASE_NAME.into()),
                     ..ObjectMeta::default()
                 },
-                spec: Some(self.spec(None)),
+                spec: Some(spec),
             };
             self.sign(&mut lease);
             return match self.api.create(&PostParams::default(), &lease).await {
-                Ok(_) => Ok(Attempt::Held(0)),
+                Ok(_) => Ok(Attempt::Held(transitions)),
                 Err(kube::Error::Api(status)) if status.code == 409 => Ok(Attempt::Raced),
                 Err(error) => Err(error),
             };
@@ -329,9 +331,10 @@ impl Elector {
         let now = MicroTime(Timestamp::now());
         let ours = current
             .is_some_and(|spec| spec.holder_identity.as_deref() == Some(self.identity.as_str()));
-        let transitions = current
-            .and_then(|spec| spec.lease_transitions)
-            .unwrap_or_default();
+        let transitions = match current {
+            Some(spec) => spec.lease_transitions.unwrap_or_default(),
+            None => first_term(now.0),
+        };
         LeaseSpec {
             holder_identity: Some(self.identity.clone()),
             lease_duration_seconds: i32::try_from(self.times.duration.as_secs()).ok(),
@@ -389,9 +392,30 @@ impl Elector {
     }
 }
 
+/// `leaseTransitions` of a Lease that is made anew: seconds since 2024.
+///
+/// Members remember the term of the leader that wrote last and refuse an
+/// earlier one. A Lease that somebody deleted, alone or with its namespace, may
+/// therefore not begin at 0 again: terms stay in order as long as leaders
+/// change less than once a second. It fits until 2092.
+fn first_term(now: Timestamp) -> i32 {
+    const YEAR_2024: i64 = 1_704_067_200;
+    i32::try_from(now.as_second().saturating_sub(YEAR_2024).max(0)).unwrap_or(i32::MAX)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_lease_made_anew_begins_after_every_term_before() {
+        let at = |text: &str| first_term(text.parse().unwrap());
+        assert_eq!(at("2024-01-01T00:00:00Z"), 0);
+        assert_eq!(at("1970-01-01T00:00:00Z"), 0);
+        let (made, made_anew) = (at("2026-11-25T18:00:00Z"), at("2026-11-25T19:00:00Z"));
+        let changes = 200;
+        assert!(made > 0 && made + changes < made_anew);
+    }
 
     #[test]
     fn times_under_which_two_could_lead_are_refused() {

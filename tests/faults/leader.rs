@@ -116,6 +116,70 @@ async fn leader_stopped_past_its_lease_and_resumed() {
     );
 }
 
+/// Somebody deletes the Lease: what members remember of earlier terms does not
+/// lock the next leader out.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn lease_deleted() {
+    let Some((world, mut replicas, before)) = delivered(&SHORT).await else {
+        return;
+    };
+    for _ in 0..3 {
+        let leader = replicas.leading().await;
+        replicas.signal(leader, "KILL");
+        replicas.await_takeover(leader).await;
+        assert_eq!(replicas.await_end(leader).await, None);
+        replicas.revive();
+    }
+    world.push(
+        App::Guestbook,
+        "deployment.yaml",
+        "replicas: 3",
+        "replicas: 4",
+    );
+    let before = audit(&world, &before, SOON).await;
+    replicas.delete_lease().await;
+    replicas.await_leader(None, SOON).await;
+    world.push(
+        App::Guestbook,
+        "deployment.yaml",
+        "replicas: 4",
+        "replicas: 5",
+    );
+    world.push(
+        App::RedisSlave,
+        "deployment.yaml",
+        "replicas: 2",
+        "replicas: 3",
+    );
+    replicas.revive();
+    audit(&world, &before, SOON).await;
+}
+
+/// A push that reaches the standby is fetched by the leader at once: here the
+/// next poll is an hour away.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn push_announced_to_the_standby() {
+    let flags = ["--poll-interval=3600"];
+    let Some((world, replicas, before)) = delivered(&flags).await else {
+        return;
+    };
+    let standby = 1 - replicas.leading().await;
+    world.push(
+        App::Guestbook,
+        "deployment.yaml",
+        "replicas: 3",
+        "replicas: 4",
+    );
+    let announced = std::time::Instant::now();
+    let (status, text) = replicas.announce(standby).await;
+    assert_eq!(status, 202, "{text}");
+    audit(&world, &before, SOON).await;
+    println!(
+        "live {:?} after the standby was told: {text}",
+        announced.elapsed()
+    );
+}
+
 /// A leader that ends in order gives the lease back: no gap of a lease.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn leader_ended_in_order_hands_over_at_once() {

@@ -5,8 +5,11 @@ use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use kube::Client;
-use serde_json::Value;
+use http_body_util::{BodyExt as _, Full};
+use hyper_util::client::legacy::Client;
+use hyper_util::rt::TokioExecutor;
+use kube::api::DeleteParams;
+use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use crate::support::{await_condition, objects};
@@ -21,7 +24,7 @@ pub const TAKEOVER: Duration = Duration::from_secs(20);
 pub struct Replicas {
     replicas: Vec<Replica>,
     flags: Vec<String>,
-    hub: Client,
+    hub: kube::Client,
     directory: TempDir,
 }
 
@@ -56,9 +59,11 @@ impl Replicas {
             "--listen=127.0.0.1:0".to_owned(),
             "--allow-local-git".to_owned(),
             format!("--git-config={}", git.display()),
-            "--poll-interval=1".to_owned(),
             "--probe-interval=1".to_owned(),
         ];
+        if !election.iter().any(|flag| flag.starts_with("--poll")) {
+            flags.push("--poll-interval=1".to_owned());
+        }
         flags.extend(election.iter().map(|flag| (*flag).to_owned()));
         let mut replicas = Self {
             replicas: Vec::new(),
@@ -180,6 +185,42 @@ impl Replicas {
             assert!(Instant::now() < deadline, "it runs still\n{}", self.logs());
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
+    }
+
+    /// Deletes the Lease, as somebody's cleanup would.
+    pub async fn delete_lease(&self) {
+        let leases = objects::LEASE.api(&self.hub, LEASE_NAMESPACE);
+        let gone = leases.delete("pilothouse", &DeleteParams::default()).await;
+        assert!(gone.is_ok(), "{gone:?}");
+    }
+
+    /// Announces a push of `main` to a replica, as a git server does. Status
+    /// and body of the answer.
+    pub async fn announce(&self, number: usize) -> (u16, String) {
+        let log = std::fs::read_to_string(self.log(number)).unwrap();
+        let address = log
+            .split_whitespace()
+            .rev()
+            .find_map(|word| word.rsplit_once("127.0.0.1:").map(|(_, port)| port))
+            .unwrap();
+        let port: String = address.chars().take_while(char::is_ascii_digit).collect();
+        let push = json!({
+            "ref": "refs/heads/main", "after": "1".repeat(40),
+            "repository": {
+                "full_name": "acm-demo-app",
+                "clone_url": "https://git.example.com/acm-demo-app.git",
+            },
+        });
+        let request = http::Request::post(format!("http://127.0.0.1:{port}/webhook"))
+            .header("x-github-event", "push")
+            .header("content-type", "application/json")
+            .body(Full::new(bytes::Bytes::from(push.to_string())))
+            .unwrap();
+        let client = Client::builder(TokioExecutor::new()).build_http();
+        let answer = client.request(request).await.unwrap();
+        let status = answer.status().as_u16();
+        let text = answer.into_body().collect().await.unwrap().to_bytes();
+        (status, String::from_utf8_lossy(&text).into_owned())
     }
 
     /// Exit code of a replica that has ended by itself, if any has.

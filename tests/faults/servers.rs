@@ -2,9 +2,14 @@
 
 use std::time::{Duration, Instant};
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use kube::api::{Patch, PatchParams};
+
 use crate::audit::audit;
 use crate::source::App;
-use crate::support::objects;
+use crate::support::slow::SlowLine;
+use crate::support::{await_condition, objects};
 use crate::world::{GUESTBOOK, SOON, World, replicas as asked};
 use crate::{Replicas, SHORT, delivered};
 
@@ -113,6 +118,41 @@ async fn member_black_holed_over_three_commits() {
     world.await_available("aws-sub2", false).await;
     world.fleet().members["aws-sub2"].thaw_apiserver().unwrap();
     world.await_available("aws-sub2", true).await;
+    audit(&world, &before, SOON).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn member_slow_over_three_commits() {
+    let Some((mut world, _replicas, before)) = delivered(&SHORT).await else {
+        return;
+    };
+    let plane = &world.fleet().members["aws-sub2"];
+    let (url, kubeconfig) = (plane.url(), plane.kubeconfig());
+    let port = url.rsplit(':').next().unwrap().parse().unwrap();
+    let line = SlowLine::to(port).await.unwrap();
+    let slow = kubeconfig.replace(&url, &format!("https://127.0.0.1:{}", line.port()));
+    let secret = serde_json::json!({"data": {"kubeconfig": STANDARD.encode(slow)}});
+    objects::SECRET
+        .api(&world.hub, "aws-sub2")
+        .patch(
+            "credential",
+            &PatchParams::default(),
+            &Patch::Merge(&secret),
+        )
+        .await
+        .unwrap();
+    await_condition("the member to be reached over the line", SOON, || async {
+        match line.connections() {
+            0..3 => Err(format!("{} connections", line.connections())),
+            _ => Ok(()),
+        }
+    })
+    .await;
+    world.push(App::RedisSlave, "service.yaml", "port: 6379", "port: 6380");
+    let before = audit(&world, &before, SOON).await;
+    line.delay(Duration::from_secs(5));
+    other_members_go_on(&world).await;
+    line.delay(Duration::ZERO);
     audit(&world, &before, SOON).await;
 }
 

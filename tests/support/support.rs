@@ -3,6 +3,7 @@
 //!
 //! - [`tier`]: loud skips, or failures where `PILOTHOUSE_REQUIRE` asks;
 //! - [`condition`]: waiting for a condition with a deadline, never sleeping;
+//! - [`slow`]: a line to a server that delays its answers;
 //! - [`repository`]: a bare git repository that tests push to;
 //! - [`objects`]: objects of any kind as JSON;
 //! - [`controlplane`], [`fleet`]: real Kubernetes control planes on loopback.
@@ -24,6 +25,7 @@ pub mod controlplane;
 pub mod fleet;
 pub mod objects;
 pub mod repository;
+pub mod slow;
 pub mod tier;
 
 pub use condition::await_condition;
