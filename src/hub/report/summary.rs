@@ -43,8 +43,10 @@ pub(super) async fn write(
         None => api.get_opt(&name.name).await?.map(|found| found.spec),
     };
     if let Some(before) = before {
-        let fields = fields(deliveries);
-        let busy = deliveries.values().any(under_way)
+        let fields = fields(deliveries, Some(&before));
+        let busy = deliveries
+            .values()
+            .any(|delivery| under_way(delivery) && !away(delivery))
             || placed
                 .iter()
                 .any(|cluster| !deliveries.contains_key(cluster) && awaited(context, cluster));
@@ -52,8 +54,19 @@ pub(super) async fn write(
             remember(context, name, before);
             return Ok(());
         }
+        return put(context, name, subscription, fields).await;
     }
-    let fields = fields(deliveries);
+    let fields = fields(deliveries, None);
+    put(context, name, subscription, fields).await
+}
+
+async fn put(
+    context: &Shared,
+    name: &NamespacedName,
+    subscription: &Subscription,
+    fields: SubscriptionReportFields,
+) -> Result<(), kube::Error> {
+    let api: Api<SubscriptionReport> = Api::namespaced(context.client.clone(), &name.namespace);
     let mut report = SubscriptionReport::new(&name.name, fields.clone());
     report.metadata = ObjectMeta {
         name: Some(name.name.clone()),
@@ -88,7 +101,28 @@ pub(super) fn label_value(name: &NamespacedName) -> String {
     value.trim_end_matches(['.', '-', '_']).to_owned()
 }
 
-fn fields(deliveries: &BTreeMap<ClusterName, ClusterDelivery>) -> SubscriptionReportFields {
+/// Whether a cluster does not answer: it holds nobody up, and its last word
+/// stands.
+fn away(delivery: &ClusterDelivery) -> bool {
+    delivery.phase == DeliveryPhase::Pending && delivery.failure.is_some()
+}
+
+fn fields(
+    deliveries: &BTreeMap<ClusterName, ClusterDelivery>,
+    before: Option<&SubscriptionReportFields>,
+) -> SubscriptionReportFields {
+    let words: BTreeMap<&str, &str> = before
+        .and_then(|before| before.results.as_ref())
+        .into_iter()
+        .flatten()
+        .map(|result| (result.source.as_str(), result.result.as_str()))
+        .collect();
+    let result = |delivery: &ClusterDelivery| match result(delivery) {
+        None if away(delivery) => words
+            .get(delivery.cluster.as_str())
+            .map(|word| (*word).to_owned()),
+        word => word.map(str::to_owned),
+    };
     let shown: Vec<&ClusterDelivery> = deliveries
         .values()
         .filter(|delivery| delivery.phase != DeliveryPhase::Removed)
@@ -96,7 +130,7 @@ fn fields(deliveries: &BTreeMap<ClusterName, ClusterDelivery>) -> SubscriptionRe
     let count = |word: &str| {
         shown
             .iter()
-            .filter(|delivery| result(delivery) == Some(word))
+            .filter(|delivery| result(delivery).as_deref() == Some(word))
             .count()
             .to_string()
     };
@@ -109,7 +143,7 @@ fn fields(deliveries: &BTreeMap<ClusterName, ClusterDelivery>) -> SubscriptionRe
         .filter_map(|delivery| {
             Some(ReportResult {
                 source: delivery.cluster.to_string(),
-                result: result(delivery)?.to_owned(),
+                result: result(delivery)?,
                 timestamp: crate::api::apps::ReportTime::default(),
             })
         })
@@ -170,7 +204,7 @@ fn result(delivery: &ClusterDelivery) -> Option<&'static str> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::core::delivery::PassCounts;
+    use crate::core::delivery::{Failure, FailureClass, PassCounts};
 
     fn delivery(cluster: &str, phase: DeliveryPhase) -> (ClusterName, ClusterDelivery) {
         let cluster = ClusterName::from(cluster);
@@ -199,7 +233,7 @@ mod tests {
             delivery("c", DeliveryPhase::Applying),
             delivery("d", DeliveryPhase::Removed),
         ]);
-        let summary = fields(&deliveries).summary.unwrap();
+        let summary = fields(&deliveries, None).summary.unwrap();
         assert_eq!(
             (
                 summary.deployed.as_str(),
@@ -209,6 +243,26 @@ mod tests {
             ),
             ("1", "1", "1", "3")
         );
+    }
+
+    #[test]
+    fn the_last_word_of_a_cluster_that_does_not_answer_stands() {
+        let mut deliveries = BTreeMap::from([
+            delivery("a", DeliveryPhase::Applied),
+            delivery("b", DeliveryPhase::Failed),
+        ]);
+        let before = fields(&deliveries, None);
+        let gone = deliveries.get_mut(&ClusterName::from("b")).unwrap();
+        gone.phase = DeliveryPhase::Pending;
+        gone.failure = Some(Failure {
+            class: FailureClass::Transient,
+            reason: "Unreachable".into(),
+            message: "connection refused".into(),
+        });
+        assert!(away(gone));
+        assert_eq!(fields(&deliveries, Some(&before)), before);
+        let summary = fields(&deliveries, None).summary.unwrap();
+        assert_eq!(summary.in_progress, "1", "nothing was said of it before");
     }
 
     #[test]
