@@ -1,13 +1,19 @@
 //! Finding the credential of a cluster on the hub.
 //!
-//! Sources in order (ocm-placement §6.9, as far as built): the Secret that the
-//! annotation names, a Secret labelled as credential, RHACM's import Secret.
+//! Sources in order: the Secret that the annotation names, a Secret labelled as
+//! credential, RHACM's import Secret, a ManagedServiceAccount's token with the
+//! cluster's client config, the Secret that Hive's ClusterDeployment refers
+//! to, Cluster API's `<name>-kubeconfig`, and the one that HyperShift's
+//! HostedCluster refers to. Argo CD's cluster Secrets live elsewhere and are not read.
 //! All of them in the namespace named like the cluster: a Secret elsewhere is
 //! never read, so nobody can point a cluster at the Secret of someone else.
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use k8s_openapi::api::core::v1::Secret;
-use kube::api::ListParams;
+use kube::api::{ApiResource, DynamicObject, GroupVersionKind, ListParams};
 use kube::{Api, Client, ResourceExt};
+use serde_json::Value;
 
 use crate::api::cluster::ManagedCluster;
 use crate::api::{ANNOTATION_CREDENTIAL, AUTO_IMPORT_SECRET, LABEL_CREDENTIAL};
@@ -16,6 +22,10 @@ use crate::member::credential::{CredentialError, MemberCredential};
 
 /// Keys that hold a kubeconfig, in order.
 const KUBECONFIG_KEYS: [&str; 2] = ["kubeconfig", "value"];
+
+/// Label of the Secret of a ManagedServiceAccount (managed-serviceaccount).
+const LABEL_MANAGED_ACCOUNT: &str =
+    "authentication.open-cluster-management.io/is-managed-serviceaccount";
 
 /// A credential that was found.
 #[derive(Clone, Debug)]
@@ -88,10 +98,96 @@ pub async fn find(client: &Client, cluster: &ManagedCluster) -> Result<Found, Fi
     if let Some(secret) = found.first() {
         return read(secret);
     }
-    match secrets.get_opt(AUTO_IMPORT_SECRET).await.map_err(failed)? {
-        Some(secret) => read(&secret),
-        None => Err(FindError::Missing(namespace)),
+    if let Some(secret) = secrets.get_opt(AUTO_IMPORT_SECRET).await.map_err(failed)? {
+        return read(&secret);
     }
+    let accounts = ListParams::default().labels(&format!("{LABEL_MANAGED_ACCOUNT}=true"));
+    let mut accounts = secrets.list(&accounts).await.map_err(failed)?.items;
+    accounts.sort_by_key(ResourceExt::name_any);
+    let account = accounts
+        .iter()
+        .find_map(|secret| Some((secret, account_kubeconfig(cluster, secret)?)));
+    if let Some((secret, kubeconfig)) = account {
+        return take(secret, &kubeconfig);
+    }
+    for name in foreign_names(client, &namespace).await {
+        if let Some(secret) = secrets.get_opt(&name).await.map_err(failed)? {
+            return read(&secret);
+        }
+    }
+    Err(FindError::Missing(namespace))
+}
+
+/// Names of the Secrets in which other installers keep the kubeconfig, in
+/// order. Their kinds need not exist on this hub nor be readable: each is asked
+/// for once, and whatever keeps it from being read means that it is not there.
+async fn foreign_names(client: &Client, name: &str) -> Vec<String> {
+    let hive = reference(client, name, &HIVE).await;
+    let hypershift = reference(client, name, &HYPERSHIFT).await;
+    let cluster_api = Some(format!("{name}-kubeconfig"));
+    [hive, cluster_api, hypershift]
+        .into_iter()
+        .flatten()
+        .collect()
+}
+
+/// Where a kind of another installer names its kubeconfig Secret.
+struct Foreign {
+    group: &'static str,
+    version: &'static str,
+    kind: &'static str,
+    plural: &'static str,
+    pointer: &'static str,
+}
+
+/// Hive's names carry the provision's, so that only the reference tells them.
+const HIVE: Foreign = Foreign {
+    group: "hive.openshift.io",
+    version: "v1",
+    kind: "ClusterDeployment",
+    plural: "clusterdeployments",
+    pointer: "/spec/clusterMetadata/adminKubeconfigSecretRef/name",
+};
+/// HyperShift writes the reference into the status.
+const HYPERSHIFT: Foreign = Foreign {
+    group: "hypershift.openshift.io",
+    version: "v1beta1",
+    kind: "HostedCluster",
+    plural: "hostedclusters",
+    pointer: "/status/kubeconfig/name",
+};
+
+async fn reference(client: &Client, name: &str, foreign: &Foreign) -> Option<String> {
+    let kind = GroupVersionKind::gvk(foreign.group, foreign.version, foreign.kind);
+    let resource = ApiResource::from_gvk_with_plural(&kind, foreign.plural);
+    let api: Api<DynamicObject> = Api::namespaced_with(client.clone(), name, &resource);
+    let object = api.get_opt(name).await.ok()??;
+    secret_reference(&object.data, foreign)
+}
+
+fn secret_reference(object: &Value, foreign: &Foreign) -> Option<String> {
+    object
+        .pointer(foreign.pointer)
+        .and_then(Value::as_str)
+        .filter(|name| !name.is_empty())
+        .map(str::to_owned)
+}
+
+/// The kubeconfig of a ManagedServiceAccount: its Secret has a token and a CA
+/// but no server, which the ManagedCluster's first client config gives; a
+/// `caBundle` there goes before the Secret's `ca.crt`.
+fn account_kubeconfig(cluster: &ManagedCluster, secret: &Secret) -> Option<Vec<u8>> {
+    let spec = serde_json::to_value(&cluster.spec).ok()?;
+    let config = spec.pointer("/managedClusterClientConfigs/0")?;
+    let url = config.get("url")?.as_str()?;
+    let data = secret.data.as_ref()?;
+    let authority = config
+        .get("caBundle")
+        .and_then(Value::as_str)
+        .filter(|bundle| !bundle.is_empty())
+        .map(str::to_owned)
+        .or_else(|| Some(STANDARD.encode(&data.get("ca.crt")?.0)));
+    token_kubeconfig(url.as_bytes(), &data.get("token")?.0, authority.as_deref())
 }
 
 fn read(secret: &Secret) -> Result<Found, FindError> {
@@ -105,9 +201,18 @@ fn read(secret: &Secret) -> Result<Found, FindError> {
     let kubeconfig = KUBECONFIG_KEYS
         .iter()
         .find_map(|key| text(key))
-        .or_else(|| token_kubeconfig(&text("server")?, &text("token")?))
+        .or_else(|| token_kubeconfig(&text("server")?, &text("token")?, None))
         .ok_or_else(|| FindError::NoKubeconfig(name.clone()))?;
-    let credential = MemberCredential::from_kubeconfig(&kubeconfig, None).map_err(|source| {
+    take(secret, &kubeconfig)
+}
+
+fn take(secret: &Secret, kubeconfig: &[u8]) -> Result<Found, FindError> {
+    let name = format!(
+        "{}/{}",
+        secret.namespace().unwrap_or_default(),
+        secret.name_any()
+    );
+    let credential = MemberCredential::from_kubeconfig(kubeconfig, None).map_err(|source| {
         FindError::Refused {
             secret: name.clone(),
             source,
@@ -115,20 +220,25 @@ fn read(secret: &Secret) -> Result<Found, FindError> {
     })?;
     Ok(Found {
         source: format!("secret {name}"),
-        fingerprint: Digest::of_bytes(&kubeconfig).to_string(),
+        fingerprint: Digest::of_bytes(kubeconfig).to_string(),
         credential,
     })
 }
 
 /// RHACM's import Secret may hold a server and a token instead of a
-/// kubeconfig; the server is then trusted as its certificate's public roots say.
-fn token_kubeconfig(server: &[u8], token: &[u8]) -> Option<Vec<u8>> {
+/// kubeconfig; without an authority (base64) the server is trusted as its
+/// certificate's public roots say.
+fn token_kubeconfig(server: &[u8], token: &[u8], authority: Option<&str>) -> Option<Vec<u8>> {
     let server = std::str::from_utf8(server).ok()?.trim();
     let token = std::str::from_utf8(token).ok()?.trim();
+    let mut cluster = serde_json::json!({"server": server});
+    if let Some(authority) = authority {
+        cluster["certificate-authority-data"] = authority.into();
+    }
     serde_json::to_vec(&serde_json::json!({
         "apiVersion": "v1", "kind": "Config", "current-context": "import",
         "contexts": [{"name": "import", "context": {"cluster": "import", "user": "import"}}],
-        "clusters": [{"name": "import", "cluster": {"server": server}}],
+        "clusters": [{"name": "import", "cluster": cluster}],
         "users": [{"name": "import", "user": {"token": token}}],
     }))
     .ok()
@@ -175,5 +285,50 @@ mod tests {
             read(&secret(&[("other", "x")])),
             Err(FindError::NoKubeconfig(_))
         ));
+    }
+
+    #[test]
+    fn a_managed_service_account_takes_the_server_of_the_client_config() {
+        let with = |config: Value| -> ManagedCluster {
+            serde_json::from_value(serde_json::json!({
+                "apiVersion": "cluster.open-cluster-management.io/v1", "kind": "ManagedCluster",
+                "metadata": {"name": "aws-sub1"},
+                "spec": {"hubAcceptsClient": true, "managedClusterClientConfigs": config},
+            }))
+            .unwrap()
+        };
+        let account = secret(&[("token", "hush"), ("ca.crt", "own")]);
+        let url = "https://api.example.com:6443";
+        for (config, authority) in [
+            (serde_json::json!([{"url": url}]), "b3du"),
+            (
+                serde_json::json!([{"url": url, "caBundle": "YnVuZGxl"}]),
+                "YnVuZGxl",
+            ),
+        ] {
+            let kubeconfig = account_kubeconfig(&with(config), &account).unwrap();
+            let found = take(&account, &kubeconfig).unwrap();
+            assert_eq!(found.credential.server(), url);
+            assert!(found.credential.to_yaml().unwrap().contains(authority));
+            assert!(!format!("{found:?}").contains("hush"));
+        }
+        assert!(account_kubeconfig(&with(serde_json::json!([])), &account).is_none());
+    }
+
+    #[test]
+    fn installers_name_their_secret_by_reference() {
+        let deployment = serde_json::json!({"spec": {"clusterMetadata": {
+            "adminKubeconfigSecretRef": {"name": "aws-sub1-0-abcde-admin-kubeconfig"}}}});
+        let hosted =
+            serde_json::json!({"status": {"kubeconfig": {"name": "aws-sub1-admin-kubeconfig"}}});
+        assert_eq!(
+            secret_reference(&deployment, &HIVE).as_deref(),
+            Some("aws-sub1-0-abcde-admin-kubeconfig")
+        );
+        assert_eq!(
+            secret_reference(&hosted, &HYPERSHIFT).as_deref(),
+            Some("aws-sub1-admin-kubeconfig")
+        );
+        assert_eq!(secret_reference(&serde_json::json!({}), &HIVE), None);
     }
 }
