@@ -90,6 +90,9 @@ pub struct ClusterDelivery {
     pub application: NamespacedName,
     /// Commit whose content is in place (all objects applied), when known.
     pub revision: Option<String>,
+    /// Commit that the member's inventory names. It may be older than
+    /// `revision`: a commit that changes nothing here writes nothing here.
+    pub recorded: Option<String>,
     /// Digest of the desired set this state answers to.
     pub desired: Option<Digest>,
     /// What the cluster is doing with it.

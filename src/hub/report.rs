@@ -179,17 +179,29 @@ async fn write_commit(
         return Ok(());
     };
     let same = revisions.all(|other| other.as_ref() == Some(&revision));
+    let told = subscription
+        .annotations()
+        .get(ANNOTATION_GIT_CURRENT_COMMIT);
     if !same
-        || subscription
-            .annotations()
-            .get(ANNOTATION_GIT_CURRENT_COMMIT)
-            == Some(&revision)
+        || told == Some(&revision)
+        || told.is_some_and(|told| stands(told, &placed, deliveries))
     {
         return Ok(());
     }
     let api: Api<Subscription> = Api::namespaced(context.client.clone(), &name.namespace);
     let patch = json!({"metadata": {"annotations": {ANNOTATION_GIT_CURRENT_COMMIT: revision}}});
     unless_gone(api.patch(&name.name, &params(), &Patch::Merge(patch)).await)
+}
+
+/// Whether the commit that was told before a restart still names what is in
+/// place: later commits changed nothing here, so a member records it still.
+fn stands(
+    told: &String,
+    placed: &BTreeSet<ClusterName>,
+    deliveries: &BTreeMap<ClusterName, ClusterDelivery>,
+) -> bool {
+    let mut in_place = placed.iter().filter_map(|cluster| deliveries.get(cluster));
+    in_place.any(|delivery| delivery.recorded.as_ref() == Some(told))
 }
 
 /// Keeps the history of revisions: how many clusters hold it, and how long it took.

@@ -238,16 +238,19 @@ impl Picture<'_> {
         let failure = app.stopped.as_ref().and_then(|retry| retry.failure.clone());
         let phase = self.phase(&objects, &pruning, failure.is_some());
         let complete = phase == DeliveryPhase::Applied;
+        let recorded = app
+            .inventory
+            .as_ref()
+            .map(|inventory| inventory.revision.clone())
+            .filter(|revision| !revision.is_empty());
         ClusterDelivery {
             cluster: self.cluster.clone(),
             application: self.application.clone(),
-            revision: match (&app.desired, &app.inventory) {
-                (Some(desired), _) if complete => Some(desired.revision.clone()),
-                (_, Some(inventory)) => {
-                    Some(inventory.revision.clone()).filter(|revision| !revision.is_empty())
-                }
-                _ => None,
+            revision: match &app.desired {
+                Some(desired) if complete => Some(desired.revision.clone()),
+                _ => recorded.clone(),
             },
+            recorded,
             desired: app
                 .desired
                 .as_ref()

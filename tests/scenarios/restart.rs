@@ -10,12 +10,26 @@ use serde_json::Value;
 
 use crate::source::App;
 use crate::support::{await_condition, objects};
-use crate::world::{GUESTBOOK, SOON, World};
+use crate::world::{GUESTBOOK, SOON, World, available, replicas};
 
 /// Everything is in place: nothing is written, on the hub or on a member.
 pub async fn restart_writes_nothing(mut world: World) {
     world.start_product().await;
     world.apply_all().await;
+    // The branch moves on for one application: the others stay at the commit
+    // that changed them last, whatever the new process finds at the tip.
+    world.push(
+        App::RedisSlave,
+        "deployment.yaml",
+        "replicas: 2",
+        "replicas: 4",
+    );
+    world
+        .await_object("aws-sub2", objects::DEPLOYMENT, "redis-slave", replicas(4))
+        .await;
+    world
+        .await_object("aws-sub2", objects::DEPLOYMENT, "redis-slave", available)
+        .await;
     unchanged_by_a_restart(&mut world, DeliveryPhase::Applied).await;
 }
 

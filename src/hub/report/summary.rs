@@ -214,6 +214,7 @@ mod tests {
                 cluster,
                 application: NamespacedName::new("guestbook", "guestbook-app"),
                 revision: None,
+                recorded: None,
                 desired: None,
                 phase,
                 objects: Vec::new(),

@@ -83,6 +83,7 @@ impl Task<'_> {
                     cluster: self.ledger.cluster.clone(),
                     application: application.clone(),
                     revision: None,
+                    recorded: None,
                     desired: None,
                     phase: DeliveryPhase::Pending,
                     objects: Vec::new(),

@@ -66,6 +66,7 @@ pub(super) fn delivery(
         cluster: cluster_name(cluster),
         application: application.clone(),
         revision: Some(revision.to_owned()),
+        recorded: Some(revision.to_owned()),
         desired: None,
         phase: if failed > 0 {
             DeliveryPhase::Failed
