@@ -6,6 +6,8 @@
 )]
 #![allow(clippy::unwrap_used, reason = "a test ends where its fixture does")]
 
+#[path = "contract/histories.rs"]
+mod histories;
 #[path = "support/support.rs"]
 mod support;
 
@@ -716,14 +718,32 @@ fn custom() -> Vec<Step> {
 
 /// Plays one step; the code and the body.
 async fn play(client: &Client, step: &Step) -> (u16, Value) {
-    let body = match &step.body {
+    send(
+        client,
+        step.method,
+        step.path,
+        step.content_type,
+        &step.body,
+    )
+    .await
+}
+
+/// Sends one request; the code and the body. A null sends no body.
+async fn send(
+    client: &Client,
+    method: &str,
+    path: &str,
+    content_type: &str,
+    body: &Value,
+) -> (u16, Value) {
+    let body = match body {
         Value::Null => Vec::new(),
         body => body.to_string().into_bytes(),
     };
     let request = http::Request::builder()
-        .method(step.method)
-        .uri(step.path)
-        .header("content-type", step.content_type)
+        .method(method)
+        .uri(path)
+        .header("content-type", content_type)
         .header("user-agent", "contract/1")
         .body(Body::from(body))
         .unwrap();

@@ -220,24 +220,43 @@ fn replace(
     renderer: &Renderer,
 ) -> Result<Response<Body>, Failure> {
     let versioned = !object::meta_text(&value, "resourceVersion").is_empty();
-    if !versioned && call.resource.custom.is_some() {
-        return Err(Failure::invalid(
-            &call.resource,
-            name,
-            &[super::failure::Cause {
-                field: "metadata.resourceVersion".to_owned(),
-                reason: "FieldValueInvalid".to_owned(),
-                message: "Invalid value: 0: must be specified for an update".to_owned(),
-            }],
-        ));
-    }
     for _ in 0..PATCH_ATTEMPTS {
-        let live = read::get(call.inner, &call.resource, call.target, name)?;
+        let live = match read::get(call.inner, &call.resource, call.target, name) {
+            Err(failure) if failure.reason == "NotFound" && creates(call, part, versioned) => {
+                match call.create(Intent::Update(value.clone())) {
+                    Err(failure) if failure.reason == "AlreadyExists" => continue,
+                    created => return Ok(show(StatusCode::CREATED, renderer, created?)),
+                }
+            }
+            live => live?,
+        };
+        if !versioned && call.resource.custom.is_some() {
+            return Err(unversioned(&call.resource, name));
+        }
         if let Some(written) = call.update(&live, Intent::Update(value.clone()), part)? {
             return Ok(show(StatusCode::OK, renderer, written));
         }
     }
     Err(Failure::modified(&call.resource, name))
+}
+
+/// Whether a PUT makes a missing object: the storage of Services allows that
+/// (`AllowCreateOnUpdate`), not with a version to compare.
+fn creates(call: &Call<'_>, part: Part, versioned: bool) -> bool {
+    part == Part::Main && !versioned && call.resource.is("", "services")
+}
+
+/// Custom resources may only be replaced at a version (`AllowUnconditionalUpdate`).
+fn unversioned(resource: &Resource, name: &str) -> Failure {
+    Failure::invalid(
+        resource,
+        name,
+        &[super::failure::Cause {
+            field: "metadata.resourceVersion".to_owned(),
+            reason: "FieldValueInvalid".to_owned(),
+            message: "Invalid value: 0: must be specified for an update".to_owned(),
+        }],
+    )
 }
 
 fn work_in(
@@ -383,7 +402,7 @@ fn delete(
             continue;
         };
         return Ok(match deleted {
-            Deleted::Gone(last) if !call.resource.is("", "namespaces") => {
+            Deleted::Gone(last) if !shows_deleted(&call.resource) => {
                 success(&call.resource, name, &last.uid)
             }
             Deleted::Gone(object) | Deleted::Waiting(object) => {
@@ -392,6 +411,12 @@ fn delete(
         });
     }
     Err(Failure::modified(&call.resource, name))
+}
+
+/// Whether a deletion answers with the object as it was: Services are stored
+/// with `ReturnDeletedObject`, and a namespace only begins to end.
+fn shows_deleted(resource: &Resource) -> bool {
+    resource.is("", "namespaces") || resource.is("", "services")
 }
 
 fn success(resource: &Resource, name: &str, uid: &str) -> Response<Body> {

@@ -179,6 +179,14 @@ pub(super) fn check(new: &Value) -> Vec<Cause> {
                 message: "Required value".to_owned(),
             });
         }
+        let name = port["name"].as_str().unwrap_or_default();
+        if !name.is_empty() && list[..at].iter().any(|other| other["name"] == name) {
+            causes.push(Cause {
+                field: format!("spec.ports[{at}].name"),
+                reason: "FieldValueDuplicate".to_owned(),
+                message: format!("Duplicate value: \"{name}\""),
+            });
+        }
         let number = port["port"].as_i64().unwrap_or_default();
         if !(1..=65_535).contains(&number) {
             causes.push(Cause {
@@ -212,6 +220,14 @@ mod tests {
             assert!(taken.insert(address));
         }
         assert_eq!(taken.len(), 11);
+    }
+
+    #[test]
+    fn ports_have_names_of_their_own() {
+        let service =
+            json!({"spec": {"ports": [{"port": 1, "name": "a"}, {"port": 2, "name": "a"}]}});
+        let fields: Vec<String> = check(&service).into_iter().map(|c| c.field).collect();
+        assert_eq!(fields, ["spec.ports[1].name"]);
     }
 
     #[test]
