@@ -71,10 +71,10 @@ pub async fn reconcile(context: &Shared, name: &ClusterName) -> Result<Requeue, 
             .meshes
             .observe(name, MemberClient::from_client(client), fingerprint);
     }
-    let waiting = credential.problem.is_some();
+    let waiting = !credential.watched;
     context.credentials().insert(name.clone(), credential);
     report(context, name, &cluster, &connection).await?;
-    // A Secret without our label appears without a trigger.
+    // A Secret without our label appears, and is rotated, without a trigger.
     Ok(if waiting {
         Requeue::After(std::time::Duration::from_secs(30))
     } else {
@@ -117,6 +117,7 @@ async fn connect(
                 source: Some(found.source),
                 server: Some(found.credential.server().to_owned()),
                 fingerprint: Some(found.fingerprint),
+                watched: found.watched,
                 problem: None,
             })
         }
@@ -136,6 +137,7 @@ fn problem(message: String) -> CredentialState {
         source: None,
         server: None,
         fingerprint: None,
+        watched: false,
         problem: Some(message),
     }
 }

@@ -82,6 +82,8 @@ pub struct CredentialState {
     pub server: Option<String>,
     /// Changes when the credential does.
     pub fingerprint: Option<String>,
+    /// Whether changes of the Secret are seen at once (it has our label).
+    pub watched: bool,
     /// Why the cluster cannot be connected to.
     pub problem: Option<String>,
 }

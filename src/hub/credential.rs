@@ -36,6 +36,9 @@ pub struct Found {
     pub credential: MemberCredential,
     /// Digest of the Secret's data: changes when the credential does.
     pub fingerprint: String,
+    /// Whether the Secret has our label, so that its changes are seen at once.
+    /// Others are read again from time to time.
+    pub watched: bool,
 }
 
 /// Why there is no credential. The text never holds Secret data.
@@ -110,7 +113,7 @@ pub async fn find(client: &Client, cluster: &ManagedCluster) -> Result<Found, Fi
     if let Some((secret, kubeconfig)) = account {
         return take(secret, &kubeconfig);
     }
-    for name in foreign_names(client, &namespace).await {
+    for name in foreign_names(client, &namespace).await.map_err(failed)? {
         if let Some(secret) = secrets.get_opt(&name).await.map_err(failed)? {
             return read(&secret);
         }
@@ -119,16 +122,16 @@ pub async fn find(client: &Client, cluster: &ManagedCluster) -> Result<Found, Fi
 }
 
 /// Names of the Secrets in which other installers keep the kubeconfig, in
-/// order. Their kinds need not exist on this hub nor be readable: each is asked
-/// for once, and whatever keeps it from being read means that it is not there.
-async fn foreign_names(client: &Client, name: &str) -> Vec<String> {
-    let hive = reference(client, name, &HIVE).await;
-    let hypershift = reference(client, name, &HYPERSHIFT).await;
+/// order. Their kinds need not exist on this hub nor be readable (404, 403);
+/// any other fault is one: a member is not cut off because the hub faltered.
+async fn foreign_names(client: &Client, name: &str) -> Result<Vec<String>, kube::Error> {
+    let hive = reference(client, name, &HIVE).await?;
+    let hypershift = reference(client, name, &HYPERSHIFT).await?;
     let cluster_api = Some(format!("{name}-kubeconfig"));
-    [hive, cluster_api, hypershift]
+    Ok([hive, cluster_api, hypershift]
         .into_iter()
         .flatten()
-        .collect()
+        .collect())
 }
 
 /// Where a kind of another installer names its kubeconfig Secret.
@@ -157,12 +160,19 @@ const HYPERSHIFT: Foreign = Foreign {
     pointer: "/status/kubeconfig/name",
 };
 
-async fn reference(client: &Client, name: &str, foreign: &Foreign) -> Option<String> {
+async fn reference(
+    client: &Client,
+    name: &str,
+    foreign: &Foreign,
+) -> Result<Option<String>, kube::Error> {
     let kind = GroupVersionKind::gvk(foreign.group, foreign.version, foreign.kind);
     let resource = ApiResource::from_gvk_with_plural(&kind, foreign.plural);
     let api: Api<DynamicObject> = Api::namespaced_with(client.clone(), name, &resource);
-    let object = api.get_opt(name).await.ok()??;
-    secret_reference(&object.data, foreign)
+    match api.get_opt(name).await {
+        Ok(object) => Ok(object.and_then(|object| secret_reference(&object.data, foreign))),
+        Err(kube::Error::Api(status)) if status.code == 403 => Ok(None),
+        Err(error) => Err(error),
+    }
 }
 
 fn secret_reference(object: &Value, foreign: &Foreign) -> Option<String> {
@@ -220,6 +230,10 @@ fn take(secret: &Secret, kubeconfig: &[u8]) -> Result<Found, FindError> {
     })?;
     Ok(Found {
         source: format!("secret {name}"),
+        watched: secret
+            .labels()
+            .get(LABEL_CREDENTIAL)
+            .is_some_and(|value| value == "true"),
         fingerprint: Digest::of_bytes(kubeconfig).to_string(),
         credential,
     })
