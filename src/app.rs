@@ -2,6 +2,7 @@
 //! hub, one serves the dashboard; both end with a cancellation token.
 
 mod embedded;
+pub mod operators;
 pub mod standby;
 
 use std::sync::Arc;

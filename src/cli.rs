@@ -78,6 +78,9 @@ struct RunArgs {
     /// Address of the dashboard and the webhook.
     #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:8080")]
     listen: SocketAddr,
+    /// Address of /metrics, /livez and /readyz [default: none; 127.0.0.1:8081 is usual]
+    #[arg(long, value_name = "ADDR")]
+    operators_listen: Option<SocketAddr>,
     /// Where mirrors of git repositories are kept [default: a folder in the data or cache directory]
     #[arg(long, value_name = "DIR")]
     git_cache: Option<PathBuf>,

@@ -11,6 +11,7 @@ use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
 use super::{RunArgs, connect};
+use crate::app::operators::Operators;
 use crate::app::{self, StartOptions};
 use crate::git::{FetcherOptions, GitConfig};
 use crate::hub::context::HubOptions;
@@ -37,6 +38,13 @@ pub(super) async fn run(args: RunArgs) -> anyhow::Result<ExitCode> {
         )
     })?;
     socket.set_nonblocking(true)?;
+    let operators = Operators::new(jiff::Timestamp::now());
+    if let Some(address) = args.operators_listen {
+        let listener = TcpListener::bind(address).await.with_context(|| {
+            format!("cannot listen on {address}; choose another with --operators-listen")
+        })?;
+        tokio::spawn(operators.clone().serve(listener, shutdown.clone()));
+    }
     let signal = shutdown.clone();
     tokio::spawn(async move {
         app::terminated().await;
@@ -92,7 +100,14 @@ pub(super) async fn run(args: RunArgs) -> anyhow::Result<ExitCode> {
         leadership,
     };
     let listener = TcpListener::from_std(socket)?;
-    let led = lead(elector, client.clone(), options, listener, shutdown.clone()).await;
+    let led = lead(
+        elector,
+        client.clone(),
+        options,
+        (listener, operators),
+        shutdown.clone(),
+    )
+    .await;
     shutdown.cancel();
     if let Some(hub) = embedded {
         hub.ended().await;
@@ -134,7 +149,7 @@ async fn lead(
     elector: Option<Elector>,
     client: Client,
     options: StartOptions,
-    listener: TcpListener,
+    (listener, operators): (TcpListener, Operators),
     shutdown: CancellationToken,
 ) -> anyhow::Result<()> {
     let leadership = options.leadership.clone();
@@ -153,6 +168,7 @@ async fn lead(
             let started = app::start(client, options, shutdown.clone()).await?;
             eprintln!("dashboard on http://{}", listener.local_addr()?);
             let started = running.insert(started);
+            operators.leads(started);
             let served = app::serve_web(started, listener, shutdown.clone());
             served.await.context("the dashboard's listener failed")
         };

@@ -201,6 +201,18 @@ impl FleetView {
         })
     }
 
+    /// Every cluster, for counting.
+    #[must_use]
+    pub fn clusters(&self) -> &[cluster::ClusterRow] {
+        &self.clusters
+    }
+
+    /// Every application, for counting.
+    #[must_use]
+    pub fn applications(&self) -> &[application::ApplicationRow] {
+        &self.applications
+    }
+
     /// Counts up with every view.
     #[must_use]
     pub fn generation(&self) -> u64 {
