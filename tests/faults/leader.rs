@@ -60,12 +60,7 @@ async fn leader_killed_in_the_middle_of_a_delivery() {
     let after = audit(&world, &before, SOON).await;
     replicas.revive();
     // The new leader goes on working.
-    world.push(
-        App::Guestbook,
-        "deployment.yaml",
-        "replicas: 3",
-        "replicas: 4",
-    );
+    world.scale(App::Guestbook, 3, 4);
     audit(&world, &after, SOON).await;
 }
 
@@ -82,18 +77,8 @@ async fn leader_stopped_past_its_lease_and_resumed() {
     replicas.signal(leader, "STOP");
     let took = replicas.await_takeover(leader).await;
     println!("stopped with at least {part} of {MANY} delivered; takeover after {took:?}");
-    world.push(
-        App::RedisSlave,
-        "deployment.yaml",
-        "replicas: 2",
-        "replicas: 3",
-    );
-    world.push(
-        App::Guestbook,
-        "deployment.yaml",
-        "replicas: 3",
-        "replicas: 5",
-    );
+    world.scale(App::RedisSlave, 2, 3);
+    world.scale(App::Guestbook, 3, 5);
     let after = audit(&world, &before, SOON).await;
     replicas.signal(leader, "CONT");
     let code = replicas.await_end(leader).await;
@@ -102,12 +87,7 @@ async fn leader_stopped_past_its_lease_and_resumed() {
     let after = audit(&world, &after, Duration::from_secs(1)).await;
     let transitions = replicas.lease().await["spec"]["leaseTransitions"].clone();
     replicas.revive();
-    world.push(
-        App::RedisMaster,
-        "deployment.yaml",
-        "replicas: 1",
-        "replicas: 2",
-    );
+    world.scale(App::RedisMaster, 1, 2);
     audit(&world, &after, SOON).await;
     assert_eq!(
         replicas.lease().await["spec"]["leaseTransitions"],
@@ -130,27 +110,12 @@ async fn lease_deleted() {
         assert_eq!(replicas.await_end(leader).await, None);
         replicas.revive();
     }
-    world.push(
-        App::Guestbook,
-        "deployment.yaml",
-        "replicas: 3",
-        "replicas: 4",
-    );
+    world.scale(App::Guestbook, 3, 4);
     let before = audit(&world, &before, SOON).await;
     replicas.delete_lease().await;
     replicas.await_leader(None, SOON).await;
-    world.push(
-        App::Guestbook,
-        "deployment.yaml",
-        "replicas: 4",
-        "replicas: 5",
-    );
-    world.push(
-        App::RedisSlave,
-        "deployment.yaml",
-        "replicas: 2",
-        "replicas: 3",
-    );
+    world.scale(App::Guestbook, 4, 5);
+    world.scale(App::RedisSlave, 2, 3);
     replicas.revive();
     audit(&world, &before, SOON).await;
 }
@@ -164,12 +129,7 @@ async fn push_announced_to_the_standby() {
         return;
     };
     let standby = 1 - replicas.leading().await;
-    world.push(
-        App::Guestbook,
-        "deployment.yaml",
-        "replicas: 3",
-        "replicas: 4",
-    );
+    world.scale(App::Guestbook, 3, 4);
     let announced = std::time::Instant::now();
     let (status, text) = replicas.announce(standby).await;
     assert_eq!(status, 202, "{text}");
@@ -195,12 +155,7 @@ async fn leader_ended_in_order_hands_over_at_once() {
         replicas.logs()
     );
     assert_eq!(replicas.await_end(leader).await, Some(0));
-    world.push(
-        App::Guestbook,
-        "deployment.yaml",
-        "replicas: 3",
-        "replicas: 4",
-    );
+    world.scale(App::Guestbook, 3, 4);
     let deployment = world
         .await_object("aws-sub1", objects::DEPLOYMENT, "frontend", asked(4))
         .await;

@@ -26,12 +26,7 @@ async fn hub_api_server_restarted() {
         return;
     };
     world.fleet().hub.kill_apiserver().unwrap();
-    world.push(
-        App::RedisSlave,
-        "deployment.yaml",
-        "replicas: 2",
-        "replicas: 3",
-    );
+    world.scale(App::RedisSlave, 2, 3);
     // Without a hub nobody may lead: the leader ends within its deadline.
     let leader = world_leader(&mut replicas).await;
     assert!(leader.is_some_and(|code| code != 0), "{leader:?}");
@@ -61,12 +56,7 @@ async fn etcd_of_the_hub_restarted() {
         return;
     };
     world.fleet().hub.restart_etcd().unwrap();
-    world.push(
-        App::RedisSlave,
-        "deployment.yaml",
-        "replicas: 2",
-        "replicas: 3",
-    );
+    world.scale(App::RedisSlave, 2, 3);
     audit_after_the_hub(&world, &mut replicas, &before).await;
 }
 

@@ -54,12 +54,7 @@ async fn git_server_gone_rewound_and_emptied() {
     let before = audit(&world, &before, SOON).await;
 
     // A force-push back to an older commit is what git says now.
-    world.push(
-        App::Guestbook,
-        "deployment.yaml",
-        "replicas: 3",
-        "replicas: 5",
-    );
+    world.scale(App::Guestbook, 3, 5);
     let before = audit(&world, &before, SOON).await;
     world.repo.rewind(Some(first)).unwrap();
     let before = audit(&world, &before, SOON).await;

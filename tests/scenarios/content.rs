@@ -16,12 +16,7 @@ pub async fn push_reaches_the_right_member_only(mut world: World) {
         .object("aws-sub2", objects::SERVICE, "redis-slave")
         .await;
 
-    world.push(
-        App::RedisSlave,
-        "deployment.yaml",
-        "replicas: 2",
-        "replicas: 4",
-    );
+    world.scale(App::RedisSlave, 2, 4);
     world
         .await_object("aws-sub2", objects::DEPLOYMENT, "redis-slave", replicas(4))
         .await;
@@ -121,12 +116,7 @@ pub async fn broken_file_prunes_nothing(mut world: World) {
 
     // Another application's push goes through meanwhile; by then the broken
     // commit would have done its harm.
-    world.push(
-        App::RedisMaster,
-        "deployment.yaml",
-        "replicas: 1",
-        "replicas: 2",
-    );
+    world.scale(App::RedisMaster, 1, 2);
     world
         .await_object("aws-sub1", objects::DEPLOYMENT, "redis-master", replicas(2))
         .await;

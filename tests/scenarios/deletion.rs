@@ -63,12 +63,7 @@ pub async fn channel_deleted(mut world: World) {
 
     // Another application's push goes through meanwhile; by then the loss
     // would have done its harm.
-    world.push(
-        App::Guestbook,
-        "deployment.yaml",
-        "replicas: 3",
-        "replicas: 2",
-    );
+    world.scale(App::Guestbook, 3, 2);
     world
         .await_object("aws-sub1", objects::DEPLOYMENT, "frontend", replicas(2))
         .await;
@@ -77,12 +72,7 @@ pub async fn channel_deleted(mut world: World) {
         .await;
     assert_eq!(uid(&before), uid(&kept));
 
-    world.push(
-        App::RedisSlave,
-        "deployment.yaml",
-        "replicas: 2",
-        "replicas: 1",
-    );
+    world.scale(App::RedisSlave, 2, 1);
     world.apply(App::RedisSlave).await;
     world
         .await_object("aws-sub2", objects::DEPLOYMENT, "redis-slave", replicas(1))

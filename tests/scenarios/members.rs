@@ -56,18 +56,8 @@ pub async fn member_down_and_back(mut world: World) {
 
     world.stop_member("aws-sub2");
     world.await_available("aws-sub2", false).await;
-    world.push(
-        App::RedisSlave,
-        "deployment.yaml",
-        "replicas: 2",
-        "replicas: 3",
-    );
-    world.push(
-        App::Guestbook,
-        "deployment.yaml",
-        "replicas: 3",
-        "replicas: 5",
-    );
+    world.scale(App::RedisSlave, 2, 3);
+    world.scale(App::Guestbook, 3, 5);
     world
         .await_object("aws-sub1", objects::DEPLOYMENT, "frontend", replicas(5))
         .await;

@@ -18,12 +18,7 @@ pub async fn restart_writes_nothing(mut world: World) {
     world.apply_all().await;
     // The branch moves on for one application: the others stay at the commit
     // that changed them last, whatever the new process finds at the tip.
-    world.push(
-        App::RedisSlave,
-        "deployment.yaml",
-        "replicas: 2",
-        "replicas: 4",
-    );
+    world.scale(App::RedisSlave, 2, 4);
     world
         .await_object("aws-sub2", objects::DEPLOYMENT, "redis-slave", replicas(4))
         .await;

@@ -295,6 +295,12 @@ impl World {
     pub fn push(&self, app: App, file: &str, from: &str, to: &str) {
         self.repo.replace(&app.manifest(file), from, to).unwrap();
     }
+
+    /// Pushes another number of replicas of the application's Deployment.
+    pub fn scale(&self, app: App, from: u32, to: u32) {
+        let replicas = |count| format!("replicas: {count}");
+        self.push(app, "deployment.yaml", &replicas(from), &replicas(to));
+    }
 }
 
 /// `Ok` where both are equal.
