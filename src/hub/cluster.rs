@@ -104,32 +104,29 @@ async fn connect(
             return Ok(problem(error.to_string()));
         }
     };
-    match MemberClient::connect(&found.credential).await {
-        Ok(client) => {
-            context.pool.connect(
+    if !context.pool.connected_by(name, &found.fingerprint) {
+        match MemberClient::connect(&found.credential).await {
+            Ok(client) => context.pool.connect(
                 name,
                 MemberConnection {
                     client,
                     fingerprint: found.fingerprint.clone(),
                 },
-            );
-            Ok(CredentialState {
-                source: Some(found.source),
-                server: Some(found.credential.server().to_owned()),
-                fingerprint: Some(found.fingerprint),
-                watched: found.watched,
-                problem: None,
-            })
-        }
-        Err(error) => {
-            context.pool.disconnect(name);
-            Ok(problem(format!(
-                "{}: {}",
-                found.source,
-                super::chain(&error)
-            )))
+            ),
+            Err(error) => {
+                context.pool.disconnect(name);
+                let why = super::chain(&error);
+                return Ok(problem(format!("{}: {why}", found.source)));
+            }
         }
     }
+    Ok(CredentialState {
+        source: Some(found.source),
+        server: Some(found.credential.server().to_owned()),
+        fingerprint: Some(found.fingerprint),
+        watched: found.watched,
+        problem: None,
+    })
 }
 
 fn problem(message: String) -> CredentialState {

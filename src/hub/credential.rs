@@ -187,17 +187,16 @@ fn secret_reference(object: &Value, foreign: &Foreign) -> Option<String> {
 /// but no server, which the ManagedCluster's first client config gives; a
 /// `caBundle` there goes before the Secret's `ca.crt`.
 fn account_kubeconfig(cluster: &ManagedCluster, secret: &Secret) -> Option<Vec<u8>> {
-    let spec = serde_json::to_value(&cluster.spec).ok()?;
-    let config = spec.pointer("/managedClusterClientConfigs/0")?;
-    let url = config.get("url")?.as_str()?;
+    let configs = cluster.spec.managed_cluster_client_configs.as_ref();
+    let config = configs?.first()?;
     let data = secret.data.as_ref()?;
     let authority = config
-        .get("caBundle")
-        .and_then(Value::as_str)
+        .ca_bundle
+        .clone()
         .filter(|bundle| !bundle.is_empty())
-        .map(str::to_owned)
         .or_else(|| Some(STANDARD.encode(&data.get("ca.crt")?.0)));
-    token_kubeconfig(url.as_bytes(), &data.get("token")?.0, authority.as_deref())
+    let (server, token) = (config.url.as_bytes(), &data.get("token")?.0);
+    token_kubeconfig(server, token, authority.as_deref())
 }
 
 fn read(secret: &Secret) -> Result<Found, FindError> {

@@ -116,6 +116,15 @@ impl Pool {
             .map(|member| member.ledger.clone())
     }
 
+    /// Whether a member is connected by the credential of this fingerprint:
+    /// [`Self::connect`] with it would change nothing.
+    #[must_use]
+    pub fn connected_by(&self, cluster: &ClusterName, fingerprint: &str) -> bool {
+        self.members()
+            .get(cluster)
+            .is_some_and(|member| member.connection.fingerprint == fingerprint)
+    }
+
     /// Connects a member, or connects it anew when the fingerprint differs (the
     /// wishes stay). Call it inside a tokio runtime.
     pub fn connect(&self, cluster: &ClusterName, connection: MemberConnection) {

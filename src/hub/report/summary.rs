@@ -42,8 +42,8 @@ pub(super) async fn write(
         // After a restart: the word of the process before.
         None => api.get_opt(&name.name).await?.map(|found| found.spec),
     };
+    let fields = fields(deliveries, before.as_ref());
     if let Some(before) = before {
-        let fields = fields(deliveries, Some(&before));
         let busy = deliveries
             .values()
             .any(|delivery| under_way(delivery) && !away(delivery))
@@ -54,9 +54,7 @@ pub(super) async fn write(
             remember(context, name, before);
             return Ok(());
         }
-        return put(context, name, subscription, fields).await;
     }
-    let fields = fields(deliveries, None);
     put(context, name, subscription, fields).await
 }
 
