@@ -1,0 +1,14 @@
+//! What is shipped in `deploy/`: it renders, its alerts and its dashboard know
+//! the metrics that are served, and its rights are those that the product uses.
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    unreachable_pub,
+    dead_code,
+    reason = "modules of a test binary"
+)]
+
+#[path = "deploy/render.rs"]
+mod render;
+#[path = "support/support.rs"]
+mod support;
