@@ -64,9 +64,17 @@ impl MemberClient {
             .config()
             .await
             .map_err(ConnectError::Credential)?;
+        Self::of_config(&config)
+    }
+
+    /// Clients for a configuration that is trusted.
+    ///
+    /// # Errors
+    /// When TLS or headers cannot be set up from it.
+    pub(super) fn of_config(config: &kube::Config) -> Result<Self, ConnectError> {
         let client = || {
-            stack(&config).map_err(|source| ConnectError::Tls {
-                server: credential.server().to_owned(),
+            stack(config).map_err(|source| ConnectError::Tls {
+                server: shown(&config.cluster_url),
                 source: Box::new(source),
             })
         };
@@ -84,6 +92,13 @@ impl MemberClient {
             watches: client,
         }
     }
+}
+
+/// A server's URL without user info.
+fn shown(url: &http::Uri) -> String {
+    let host = url.authority().map(|authority| authority.as_str());
+    let host = host.map_or("", |host| host.rsplit_once('@').map_or(host, |(_, h)| h));
+    format!("{}://{host}", url.scheme_str().unwrap_or("https"))
 }
 
 /// One HTTP/2 connection (HTTP/1.1 where the server knows no other), with

@@ -4,10 +4,17 @@
 //! untrusted: whatever would run a command or read a file on the hub is
 //! refused (Hive had a remote code execution by `exec`).
 
+mod admin;
+pub mod agent;
+mod validity;
+
 use std::fmt;
 
 use kube::Config;
 use kube::config::{KubeConfigOptions, Kubeconfig};
+
+pub use admin::{AdminAccess, AdminError};
+pub use validity::{Account, TOKEN_LIFETIME, Validity};
 
 use crate::core::object::Digest;
 
@@ -126,6 +133,48 @@ impl MemberCredential {
     /// Only on a defect of this build.
     pub fn to_yaml(&self) -> Result<String, CredentialError> {
         serde_yaml::to_string(&self.kubeconfig).map_err(|_| CredentialError::NotKubeconfig)
+    }
+
+    /// The one user of the kubeconfig, as JSON. Secret.
+    fn user(&self) -> serde_json::Value {
+        let info = self.kubeconfig.auth_infos.first();
+        let info = info.and_then(|named| named.auth_info.as_ref());
+        serde_json::to_value(info).unwrap_or_default()
+    }
+
+    /// From when until when it counts: a token's `exp`, else the client
+    /// certificate's `notAfter`. `None` when neither says (an opaque token).
+    #[must_use]
+    pub fn validity(&self) -> Option<Validity> {
+        let user = self.user();
+        // A token goes before a certificate: it is the one that is checked.
+        match user.get("token").and_then(serde_json::Value::as_str) {
+            Some(token) => validity::of_token(token),
+            None => validity::of_certificate(user.get("client-certificate-data")?.as_str()?),
+        }
+    }
+
+    /// The member's ServiceAccount whose token it holds, as the token says.
+    #[must_use]
+    pub fn account(&self) -> Option<Account> {
+        validity::account_of_token(self.user().get("token")?.as_str()?)
+    }
+
+    /// The same cluster with a token in the place of its user.
+    ///
+    /// # Errors
+    /// Only on a defect of this build.
+    pub fn with_token(&self, token: &str) -> Result<Self, CredentialError> {
+        let mut kubeconfig =
+            serde_json::to_value(&self.kubeconfig).map_err(|_| CredentialError::NotKubeconfig)?;
+        let context = kubeconfig.pointer("/contexts/0/context/user").cloned();
+        let name = context.filter(serde_json::Value::is_string);
+        let name = name.unwrap_or_else(|| "pilothouse".into());
+        if let Some(context) = kubeconfig.pointer_mut("/contexts/0/context") {
+            context["user"] = name.clone();
+        }
+        kubeconfig["users"] = serde_json::json!([{"name": name, "user": {"token": token}}]);
+        Self::from_kubeconfig(kubeconfig.to_string().as_bytes(), None)
     }
 
     /// The client configuration, without kube's own retries and timeouts.
