@@ -2,7 +2,9 @@
 //! hub, one serves the dashboard; both end with a cancellation token.
 
 mod embedded;
+mod metrics;
 pub mod operators;
+mod served;
 pub mod standby;
 
 use std::sync::Arc;
@@ -16,7 +18,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::core::view::FleetView;
-use crate::git::{Fetcher, FetcherOptions, GitError};
+use crate::git::{Fetcher, FetcherOptions, GitError, GitMetrics};
 use crate::hub::context::{Context, HubOptions, Parts, Shared};
 use crate::hub::leadership::Leadership;
 use crate::hub::sources::Sources;
@@ -67,6 +69,7 @@ pub struct StartOptions {
 /// A running hub.
 pub struct Running {
     context: Shared,
+    git: GitMetrics,
     views: watch::Receiver<Arc<FleetView>>,
     tasks: TaskTracker,
     shutdown: CancellationToken,
@@ -137,9 +140,11 @@ pub async fn start(
         published,
         shutdown.clone(),
     ));
+    let git = fetcher.metrics().clone();
     tasks.spawn(sweep(fetcher, shutdown.clone()));
     Ok(Running {
         context,
+        git,
         views,
         tasks,
         shutdown,
@@ -164,6 +169,12 @@ impl Running {
     #[must_use]
     pub fn views(&self) -> watch::Receiver<Arc<FleetView>> {
         self.views.clone()
+    }
+
+    /// Counters of the traffic with git servers.
+    #[must_use]
+    pub fn git(&self) -> &GitMetrics {
+        &self.git
     }
 
     /// What the controllers share, for those that embed a hub.

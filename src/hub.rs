@@ -22,6 +22,7 @@ pub mod fleet;
 pub mod leadership;
 pub mod lease;
 pub mod mesh;
+pub mod metrics;
 pub mod placement;
 pub mod queue;
 pub mod record;

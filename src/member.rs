@@ -14,6 +14,7 @@ mod facts;
 mod failure;
 mod ledger;
 pub mod mesh;
+mod metrics;
 mod observe;
 mod pass;
 mod pool;
@@ -24,4 +25,5 @@ mod tests;
 
 pub use facts::MemberFacts;
 pub use ledger::{ChangeKind, Desire, MemberChange};
+pub use metrics::MemberMetrics;
 pub use pool::{MemberConnection, Pool, PoolOptions};

@@ -8,6 +8,8 @@
     reason = "modules of a test binary"
 )]
 
+#[path = "deploy/metrics.rs"]
+mod metrics;
 #[path = "deploy/render.rs"]
 mod render;
 #[path = "support/support.rs"]

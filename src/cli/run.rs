@@ -82,6 +82,7 @@ pub(super) async fn run(args: RunArgs) -> anyhow::Result<ExitCode> {
             args.election.times(),
         )?),
     };
+    operators.connected(client.clone(), elector.as_ref().map(Elector::leader));
     let git = git_options(&args)?;
     let leadership = match &elector {
         Some(elector) => match stand_by(elector, &socket, &shutdown).await? {
@@ -99,6 +100,7 @@ pub(super) async fn run(args: RunArgs) -> anyhow::Result<ExitCode> {
         git,
         leadership,
     };
+    operators.acquired();
     let listener = TcpListener::from_std(socket)?;
     let led = lead(
         elector,

@@ -207,6 +207,12 @@ impl FleetView {
         &self.clusters
     }
 
+    /// Cables and services, for counting.
+    #[must_use]
+    pub fn mesh(&self) -> &MeshView {
+        &self.facts.mesh
+    }
+
     /// Every application, for counting.
     #[must_use]
     pub fn applications(&self) -> &[application::ApplicationRow] {

@@ -15,6 +15,7 @@ use super::config::GitConfig;
 use super::error::GitError;
 use super::handle::{Repository, RepositoryHandle};
 use super::http::{Endpoint, plain};
+use super::metrics::GitMetrics;
 use super::mirror::{self, Mirror};
 use super::spec::{Auth, Credential, RepositorySpec};
 use super::transport;
@@ -74,6 +75,7 @@ struct Shared {
     key: [u8; 32],
     open: Mutex<Open>,
     all: Arc<Semaphore>,
+    metrics: GitMetrics,
 }
 
 #[derive(Default)]
@@ -103,8 +105,15 @@ impl Fetcher {
                 key,
                 open: Mutex::new(Open::default()),
                 all: Arc::new(Semaphore::new(IN_ALL)),
+                metrics: GitMetrics::default(),
             }),
         })
+    }
+
+    /// Counters of the traffic with servers.
+    #[must_use]
+    pub fn metrics(&self) -> &GitMetrics {
+        &self.shared.metrics
     }
 
     /// The repository of a Channel. Equal URL (after `insteadOf`) and equal
@@ -150,6 +159,7 @@ impl Fetcher {
             [host, Arc::clone(&shared.all)],
             shared.runtime.clone(),
             &shared.options,
+            shared.metrics.clone(),
         ));
         open.repositories.retain(|_, weak| weak.strong_count() > 0);
         open.repositories.insert(name, Arc::downgrade(&repository));

@@ -11,6 +11,7 @@ use tokio::sync::Semaphore;
 use super::error::{ErrorClass, GitError};
 use super::fetcher::FetcherOptions;
 use super::http::Endpoint;
+use super::metrics::GitMetrics;
 use super::mirror::Mirror;
 use super::poll::{Known, PollOptions, Watcher};
 use super::spec::{Commit, Heads, ObjectId, Reference, Revision};
@@ -39,6 +40,7 @@ pub(super) struct Repository {
     timeout: Duration,
     max_bytes: u64,
     limits: TreeLimits,
+    metrics: GitMetrics,
     /// One operation against the server at a time.
     network: Arc<tokio::sync::Mutex<()>>,
     latest: Mutex<Option<Listing>>,
@@ -60,6 +62,7 @@ impl Repository {
         slots: [Arc<Semaphore>; 2],
         runtime: Handle,
         options: &FetcherOptions,
+        metrics: GitMetrics,
     ) -> Self {
         Self {
             mirror,
@@ -69,6 +72,7 @@ impl Repository {
             timeout: options.timeout,
             max_bytes: options.max_repo_bytes,
             limits: options.tree_limits,
+            metrics,
             network: Arc::default(),
             latest: Mutex::new(None),
             snapshots: Mutex::default(),
@@ -189,6 +193,7 @@ impl RepositoryHandle {
             let begun = Instant::now();
             let session = repository.session(repository.max_bytes);
             let fetched = repository.mirror.fetch(&reference, &session);
+            repository.metrics.fetched(&fetched, begun.elapsed());
             match &fetched {
                 Ok(fetched) => repository.note(begun, Ok(Arc::clone(&fetched.heads))),
                 Err(error) if concerns_server(error) => repository.note(begun, Err(error.clone())),

@@ -11,6 +11,7 @@ use kube::runtime::events::{Recorder, Reporter};
 
 use super::activity::ActivityLog;
 use super::mesh::Meshes;
+use super::metrics::HubMetrics;
 use super::record::{PlacementRecord, SubscriptionRecord};
 use super::sources::Sources;
 use super::stores::{Changes, PlacementKey, Stores};
@@ -60,6 +61,8 @@ pub struct Context {
     pub meshes: Meshes,
     /// Content by Subscription.
     pub sources: Sources,
+    /// Counters of the controllers.
+    pub metrics: HubMetrics,
     /// What happened.
     pub activity: ActivityLog,
     /// Publishes Events on the hub.
@@ -129,6 +132,7 @@ impl Context {
             changes: parts.changes,
             pool: parts.pool,
             sources: parts.sources,
+            metrics: HubMetrics::default(),
             activity: ActivityLog::default(),
             subscriptions: Mutex::default(),
             placements: Mutex::default(),

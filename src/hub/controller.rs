@@ -3,6 +3,7 @@
 use std::fmt::Display;
 use std::future::Future;
 use std::sync::Arc;
+use std::time::Instant;
 
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -73,6 +74,10 @@ impl Runner<'_> {
         F: Future<Output = Result<Requeue, kube::Error>> + Send + 'static,
     {
         let queue = Arc::new(Queue::default());
+        let waiting = Arc::clone(&queue);
+        self.context
+            .metrics
+            .controller(controller, move || waiting.depth());
         // Subscribe before the first look, so that nothing falls between.
         let changes = self.context.changes.subscribe();
         for key in concerned(self.context, &Change::Everything) {
@@ -89,7 +94,11 @@ impl Runner<'_> {
             self.spawn(async move {
                 loop {
                     let key = queue.next().await;
+                    let began = Instant::now();
                     let outcome = reconcile(Arc::clone(&context), key.clone()).await;
+                    context
+                        .metrics
+                        .reconciled(controller, &outcome, began.elapsed());
                     let requeue = settle(controller, &key, outcome);
                     context.passed();
                     queue.done(&key, requeue);

@@ -137,6 +137,15 @@ impl<K: Ord + Clone> Queue<K> {
         state.attempts.remove(key);
     }
 
+    /// Keys that are due and wait for a worker; those that wait for a time, or
+    /// for their own run to end, are not counted.
+    pub fn depth(&self) -> usize {
+        let now = Instant::now();
+        let state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        let waiting = |(key, at): &(&K, &Instant)| **at <= now && !state.running.contains(key);
+        state.due.iter().filter(waiting).count()
+    }
+
     /// Takes a due key that is not running, or tells when to look again.
     fn take(&self, now: Instant) -> Result<K, Option<Instant>> {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
@@ -178,6 +187,7 @@ mod tests {
         queue.add("a");
         queue.add("b");
         assert_eq!(queue.next().await, "b");
+        assert_eq!(queue.depth(), 0, "a waits for its own run");
         queue.done(&"a", Requeue::Await);
         assert_eq!(queue.next().await, "a");
     }

@@ -18,6 +18,7 @@ use serde_json::{Value, json};
 use super::calls::{CallError, Calls};
 use super::discovery::Discovery;
 use super::failure;
+use super::metrics::MemberMetrics;
 use super::observe::Row;
 use crate::api::{
     ANNOTATION_HOSTING_SUBSCRIPTION, ANNOTATION_SYNC_SOURCE, FIELD_MANAGER, NamespacedName,
@@ -42,14 +43,16 @@ pub(super) struct Session {
     pub(super) discovery: Discovery,
     /// Namespaces known to be there.
     pub(super) namespaces: Arc<Mutex<BTreeSet<String>>>,
+    metrics: MemberMetrics,
 }
 
 impl Session {
-    pub(super) fn new(calls: Calls) -> Self {
+    pub(super) fn new(calls: Calls, metrics: MemberMetrics) -> Self {
         Self {
             discovery: Discovery::new(calls.clone()),
             calls,
             namespaces: Arc::default(),
+            metrics,
         }
     }
 

@@ -11,6 +11,7 @@ use tokio_util::sync::CancellationToken;
 use super::client::MemberClient;
 use super::facts::MemberFacts;
 use super::ledger::{Desire, Ledger, MemberChange};
+use super::metrics::MemberMetrics;
 use super::task;
 use crate::api::{ClusterName, NamespacedName};
 use crate::core::delivery::ClusterDelivery;
@@ -37,6 +38,8 @@ pub struct PoolOptions {
     pub retry_base: Duration,
     /// Longest delay after a failure.
     pub retry_max: Duration,
+    /// Counts what is written.
+    pub metrics: MemberMetrics,
 }
 
 impl PoolOptions {
@@ -51,6 +54,7 @@ impl PoolOptions {
             probe_interval: Duration::from_secs(10),
             retry_base: Duration::from_millis(500),
             retry_max: Duration::from_secs(60),
+            metrics: MemberMetrics::default(),
         }
     }
 }
@@ -101,6 +105,12 @@ impl Pool {
                 changes: broadcast::channel(CHANGES).0,
             }),
         }
+    }
+
+    /// Counters of what is written.
+    #[must_use]
+    pub fn metrics(&self) -> &MemberMetrics {
+        &self.inner.options.metrics
     }
 
     fn members(&self) -> MutexGuard<'_, BTreeMap<ClusterName, Member>> {

@@ -125,7 +125,7 @@ impl<'a> Task<'a> {
             client,
             options,
             nudge,
-            session: Session::new(calls.clone()),
+            session: Session::new(calls.clone(), options.metrics.clone()),
             apps: BTreeMap::new(),
             owners: BTreeMap::new(),
             rows: BTreeMap::new(),

@@ -1,6 +1,7 @@
 //! One object to the member.
 
 use std::collections::BTreeSet;
+use std::time::Instant;
 
 use bytes::Bytes;
 use kube::core::DynamicObject;
@@ -34,10 +35,13 @@ enum Owner {
 
 impl Pass {
     pub(super) async fn apply(&self, action: &ApplyAction, fresh: &BTreeSet<String>) -> Outcome {
-        match self.try_apply(action, fresh).await {
-            Ok(outcome) => outcome,
-            Err(failure) => Outcome::Failed(failure),
-        }
+        let began = Instant::now();
+        let outcome = self
+            .try_apply(action, fresh)
+            .await
+            .unwrap_or_else(Outcome::Failed);
+        self.session.metrics.applied(&outcome, began.elapsed());
+        outcome
     }
 
     async fn try_apply(

@@ -11,10 +11,12 @@ use crate::member::observe::Row;
 
 impl Pass {
     pub(super) async fn prune(&self, id: &ObjectId, entry: &Entry) -> Outcome {
-        match self.try_prune(id, entry).await {
-            Ok(outcome) => outcome,
-            Err(failure) => Outcome::Failed(failure),
-        }
+        let outcome = self
+            .try_prune(id, entry)
+            .await
+            .unwrap_or_else(Outcome::Failed);
+        self.session.metrics.pruned(&outcome);
+        outcome
     }
 
     async fn try_prune(&self, id: &ObjectId, entry: &Entry) -> Result<Outcome, Failure> {
