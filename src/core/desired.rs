@@ -207,15 +207,16 @@ pub fn desired_set(input: DesiredInput<'_>) -> Result<Arc<DesiredSet>, DesiredEr
     for manifest in &input.rendered.manifests {
         let scope = scope::scope_of(&manifest.id, &defined);
         let id = settled_id(manifest, scope, input.owner);
-        let refusal =
-            refusal(manifest, scope, input.owner).or_else(|| duplicate(&id, manifest, &mut seen));
+        let object = manifest.content.value();
+        let refusal = refusal(manifest, &object, scope, input.owner)
+            .or_else(|| duplicate(&id, manifest, &mut seen));
         match refusal {
             Some(failure) => refused.push(RefusedObject {
                 id,
                 api_version: manifest.api_version.clone(),
                 failure,
             }),
-            None => objects.push(Arc::new(stamps.stamp(manifest, id, scope))),
+            None => objects.push(Arc::new(stamps.stamp(manifest, object, id, scope))),
         }
     }
     // The settled namespace does not move an object between phases.
@@ -258,7 +259,7 @@ fn settled_id(manifest: &Manifest, scope: Scope, owner: &Owner) -> ObjectId {
     }
 }
 
-fn refusal(manifest: &Manifest, scope: Scope, owner: &Owner) -> Option<Failure> {
+fn refusal(manifest: &Manifest, object: &Value, scope: Scope, owner: &Owner) -> Option<Failure> {
     let invalid = |reason: &str, message: String| {
         Some(Failure {
             class: FailureClass::Invalid,
@@ -267,8 +268,7 @@ fn refusal(manifest: &Manifest, scope: Scope, owner: &Owner) -> Option<Failure> 
         })
     };
     let (id, owner_name) = (&manifest.id, &owner.application);
-    if let Some(hosting) = manifest
-        .object
+    if let Some(hosting) = object
         .pointer("/metadata/annotations")
         .and_then(|a| a.get(HOSTING))
         .and_then(Value::as_str)
@@ -355,8 +355,13 @@ impl<'a> Stamps<'a> {
         }
     }
 
-    fn stamp(&self, manifest: &Manifest, id: ObjectId, scope: Scope) -> DesiredObject {
-        let mut object = (*manifest.object).clone();
+    fn stamp(
+        &self,
+        manifest: &Manifest,
+        mut object: Value,
+        id: ObjectId,
+        scope: Scope,
+    ) -> DesiredObject {
         if let Some(metadata) = object.get_mut("metadata").and_then(Value::as_object_mut) {
             match &id.namespace {
                 Some(namespace) => {

@@ -109,7 +109,7 @@ pub struct SubscriptionSnapshot {
     /// Clusters it is placed on.
     pub placed: Vec<ClusterName>,
     /// State on each cluster (placed now, or still holding objects).
-    pub deliveries: BTreeMap<ClusterName, ClusterDelivery>,
+    pub deliveries: BTreeMap<ClusterName, Arc<ClusterDelivery>>,
     /// Names `SVC.NS.svc.clusterset.local` found in its manifests.
     pub references: Vec<ServiceReference>,
     /// ServiceExports in its manifests, as (namespace, name).

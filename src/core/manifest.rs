@@ -5,6 +5,7 @@
 //! delivered to nobody and prunes nothing: a broken file must not look like a
 //! deleted one.
 
+mod content;
 mod ignore;
 mod parse;
 mod select;
@@ -16,6 +17,7 @@ use std::sync::Arc;
 use kube::core::SelectorExt as _;
 use serde_json::Value;
 
+pub use content::Content;
 pub use parse::{Document, FileProblem, ParsedFile, parse_file};
 pub use select::{EntryKind, Selection, Skipped, select};
 
@@ -29,8 +31,8 @@ pub struct Manifest {
     pub id: ObjectId,
     /// `apiVersion` as written.
     pub api_version: String,
-    /// The object. May hold secrets.
-    pub object: Arc<Value>,
+    /// The object.
+    pub content: Content,
     /// Digest of the object.
     pub digest: Digest,
     /// File, from the repository root.
@@ -94,9 +96,13 @@ pub struct PackageFilter {
 
 impl PackageFilter {
     fn admits(&self, manifest: &Manifest) -> bool {
-        let metadata = manifest.object.get("metadata");
+        if self.name.is_none() && self.selector.is_none() && self.annotations.is_empty() {
+            return true;
+        }
+        let object = manifest.content.value();
         let texts = |field: &str| -> BTreeMap<String, String> {
-            metadata
+            object
+                .get("metadata")
                 .and_then(|metadata| metadata.get(field))
                 .and_then(Value::as_object)
                 .into_iter()
@@ -185,7 +191,7 @@ fn manifest(document: &Document, file: &Arc<str>) -> Manifest {
     Manifest {
         id: document.id.clone(),
         api_version: document.api_version.clone(),
-        object: document.object.clone(),
+        content: document.content.clone(),
         digest: document.digest.clone(),
         file: file.clone(),
         line: document.line,

@@ -1,6 +1,7 @@
 //! How far a revision got: fetched, rendered, placed, applied, healthy.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use jiff::Timestamp;
 
@@ -20,7 +21,7 @@ pub struct StageInput<'a> {
     /// Clusters it is placed on.
     pub placed: &'a BTreeSet<ClusterName>,
     /// State on the clusters.
-    pub deliveries: &'a BTreeMap<ClusterName, ClusterDelivery>,
+    pub deliveries: &'a BTreeMap<ClusterName, Arc<ClusterDelivery>>,
     /// The newest revision of the history.
     pub newest: Option<&'a RevisionRecord>,
 }
@@ -77,7 +78,7 @@ fn here<'a>(input: &StageInput<'a>) -> impl Iterator<Item = &'a ClusterDelivery>
     input
         .placed
         .iter()
-        .filter_map(|cluster| deliveries.get(cluster))
+        .filter_map(|cluster| deliveries.get(cluster).map(Arc::as_ref))
 }
 
 fn fetched(input: &StageInput<'_>) -> Step {

@@ -65,7 +65,11 @@ pub(super) async fn applications(hub: &Client) -> Result<(), DemoError> {
             continue;
         }
         let file = parse_file(text.as_bytes());
-        objects.extend(file.documents.into_iter().map(|document| document.object));
+        objects.extend(
+            file.documents
+                .iter()
+                .map(|document| document.content.value()),
+        );
     }
     objects.sort_by_key(|object| object["kind"] != "Namespace");
     for object in objects {

@@ -162,7 +162,9 @@ async fn forward_members(context: Shared, shutdown: CancellationToken) {
 
 fn translate(change: MemberChange) -> Change {
     match (change.kind, change.application) {
-        (ChangeKind::Delivery, Some(application)) => Change::Delivery(change.cluster, application),
+        (ChangeKind::Delivery | ChangeKind::Inventories, Some(application)) => {
+            Change::Delivery(change.cluster, application)
+        }
         _ => Change::Member(change.cluster),
     }
 }

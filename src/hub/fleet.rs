@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
 use kube::ResourceExt;
@@ -24,6 +24,8 @@ use crate::core::view::{Facts, FleetView, Schedules};
 
 /// Changes that come within this time make one view.
 const DEBOUNCE: Duration = Duration::from_millis(100);
+/// Building views takes at most one part in so many of the time.
+const SHARE: u32 = 8;
 /// A view is built at least this often: freshness of gateways is a matter of time.
 const REFRESH: Duration = Duration::from_secs(2);
 
@@ -37,6 +39,7 @@ pub async fn publish(
     let mut mesh: Arc<MeshView> = Arc::default();
     let mut generation = 0;
     loop {
+        let begun = Instant::now();
         let fleet = snapshot(&context);
         let next = Arc::new(judge(&context, &fleet, &mesh));
         note_transitions(&context, &mesh, &next, generation);
@@ -49,6 +52,7 @@ pub async fn publish(
             generation,
         };
         views.send_replace(Arc::new(FleetView::build(facts)));
+        let pause = DEBOUNCE.max(begun.elapsed() * SHARE).min(REFRESH);
         tokio::select! {
             () = shutdown.cancelled() => return,
             () = tokio::time::sleep(REFRESH) => {}
@@ -56,7 +60,7 @@ pub async fn publish(
                 if change.is_none() {
                     return;
                 }
-                tokio::time::sleep(DEBOUNCE).await;
+                tokio::time::sleep(pause).await;
                 changes.skip();
             }
         }

@@ -3,6 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
+use std::time::Instant;
 
 use jiff::Timestamp;
 
@@ -44,6 +45,8 @@ pub struct SubscriptionRecord {
     pub reached: BTreeMap<&'static str, Timestamp>,
     /// What was last written to the report.
     pub reported: Option<SubscriptionReportFields>,
+    /// Since when a report waits for what is under way.
+    pub reporting: Option<Instant>,
     /// Failure of the last event, so that an event is sent once.
     pub announced: Option<Failure>,
     /// Whether this process has compared a failure with what an earlier one

@@ -6,7 +6,8 @@ mod cluster_status;
 mod summary;
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::time::Duration;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
@@ -28,7 +29,12 @@ const MAX_MESSAGE: usize = 2000;
 /// Bytes of an Event's note that the API takes.
 const MAX_NOTE: usize = 1000;
 
-/// Reports one Subscription.
+/// How long a report may wait for what is under way, so that it is written
+/// once: RHACM's own agents report every ten seconds or less often.
+const PATIENCE: Duration = Duration::from_secs(2);
+
+/// Reports one Subscription. `Some` when something waits to be reported with
+/// what comes next, and how long it may.
 ///
 /// # Errors
 /// When the hub's API fails.
@@ -37,11 +43,16 @@ pub async fn report(
     name: &NamespacedName,
     subscription: &Subscription,
     decision: &Decision,
-) -> Result<(), kube::Error> {
+) -> Result<Option<Duration>, kube::Error> {
     let deliveries = context.pool.deliveries(name);
     note_progress(context, name, &deliveries);
+    let patience = patience(context, name);
+    if patience.is_some() && crowded(context, decision, &deliveries) {
+        return Ok(patience);
+    }
     write_status(context, name, subscription, decision).await?;
-    summary::write(context, name, subscription, &deliveries).await?;
+    let complete =
+        summary::write(context, name, subscription, &deliveries, patience.is_some()).await?;
     let written = cluster_status::write(context, name, &deliveries).await?;
     write_commit(context, name, subscription, &deliveries).await?;
     let told = Told {
@@ -52,7 +63,42 @@ pub async fn report(
         written,
     };
     announce(context, name, subscription, decision, &deliveries, &told).await;
-    Ok(())
+    if complete {
+        context
+            .subscriptions()
+            .entry(name.clone())
+            .or_default()
+            .reporting = None;
+        return Ok(None);
+    }
+    Ok(patience)
+}
+
+/// How long the report may still wait.
+fn patience(context: &Shared, name: &NamespacedName) -> Option<Duration> {
+    let mut records = context.subscriptions();
+    let record = records.entry(name.clone()).or_default();
+    let since = *record.reporting.get_or_insert_with(Instant::now);
+    PATIENCE
+        .checked_sub(since.elapsed())
+        .filter(|left| !left.is_zero())
+}
+
+/// Whether many applications are being written and all goes well: their
+/// objects come first, and this report waits. A failure is told at once.
+fn crowded(
+    context: &Shared,
+    decision: &Decision,
+    deliveries: &BTreeMap<ClusterName, Arc<ClusterDelivery>>,
+) -> bool {
+    decision.failure.is_none()
+        && deliveries
+            .values()
+            .all(|delivery| first_failure(delivery).is_none())
+        && decision
+            .wishes
+            .keys()
+            .any(|cluster| context.pool.crowded(cluster))
 }
 
 /// How long a start may take to come to its first decision. Until then what
@@ -160,7 +206,7 @@ async fn write_commit(
     context: &Shared,
     name: &NamespacedName,
     subscription: &Subscription,
-    deliveries: &BTreeMap<ClusterName, ClusterDelivery>,
+    deliveries: &BTreeMap<ClusterName, Arc<ClusterDelivery>>,
 ) -> Result<(), kube::Error> {
     let placed = context
         .subscriptions()
@@ -198,7 +244,7 @@ async fn write_commit(
 fn stands(
     told: &String,
     placed: &BTreeSet<ClusterName>,
-    deliveries: &BTreeMap<ClusterName, ClusterDelivery>,
+    deliveries: &BTreeMap<ClusterName, Arc<ClusterDelivery>>,
 ) -> bool {
     let mut in_place = placed.iter().filter_map(|cluster| deliveries.get(cluster));
     in_place.any(|delivery| delivery.recorded.as_ref() == Some(told))
@@ -208,7 +254,7 @@ fn stands(
 fn note_progress(
     context: &Shared,
     name: &NamespacedName,
-    deliveries: &BTreeMap<ClusterName, ClusterDelivery>,
+    deliveries: &BTreeMap<ClusterName, Arc<ClusterDelivery>>,
 ) {
     let mut live = None;
     {
@@ -220,7 +266,7 @@ fn note_progress(
         let failure = placed
             .iter()
             .filter_map(|cluster| deliveries.get(cluster))
-            .find_map(first_failure)
+            .find_map(|delivery| first_failure(delivery))
             .map(|(_, failure)| failure);
         let Some(newest) = record.history.first_mut() else {
             return;
@@ -276,7 +322,7 @@ async fn announce(
     name: &NamespacedName,
     subscription: &Subscription,
     decision: &Decision,
-    deliveries: &BTreeMap<ClusterName, ClusterDelivery>,
+    deliveries: &BTreeMap<ClusterName, Arc<ClusterDelivery>>,
     told: &Told,
 ) {
     let failing = decision

@@ -138,11 +138,11 @@ pub async fn reconcile(context: &Shared, name: &NamespacedName) -> Result<Requeu
         return Ok(Requeue::After(left));
     }
     // report (the hub's API, only what changed)
-    report::report(context, name, &subscription, &decision).await?;
-    Ok(if gathered.awaits_secret {
-        Requeue::After(AWAIT_SECRET)
-    } else {
-        Requeue::Await
+    let waits = report::report(context, name, &subscription, &decision).await?;
+    Ok(match waits {
+        Some(left) => Requeue::After(left),
+        None if gathered.awaits_secret => Requeue::After(AWAIT_SECRET),
+        None => Requeue::Await,
     })
 }
 
@@ -175,11 +175,7 @@ async fn gather(
     };
     let mut holders = before.1;
     for cluster in context.pool.clusters() {
-        if context
-            .pool
-            .inventories(&cluster)
-            .is_some_and(|found| found.contains(name))
-        {
+        if context.pool.holds(&cluster, name) == Some(true) {
             holders.insert(cluster);
         }
     }

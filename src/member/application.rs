@@ -59,7 +59,11 @@ pub(super) struct App {
     pub(super) desired: Option<Arc<DesiredSet>>,
     /// The record on the member; `None` when there is none.
     pub(super) inventory: Option<Inventory>,
+    /// Whether the record is behind: it is written when there is time.
+    pub(super) unsettled: bool,
     pub(super) running: bool,
+    /// Whether it waits until fewer passes run.
+    pub(super) queued: bool,
     pub(super) removing: bool,
     /// Objects that are tried again later.
     pub(super) retries: BTreeMap<ObjectId, Retry>,
@@ -188,7 +192,7 @@ pub(super) struct Picture<'a> {
     pub(super) rows: &'a BTreeMap<ObjectId, Row>,
     pub(super) synced: &'a BTreeSet<Kind>,
     /// Objects of the last picture.
-    pub(super) old: BTreeMap<ObjectId, ObjectState>,
+    pub(super) old: BTreeMap<&'a ObjectId, &'a ObjectState>,
     pub(super) now: Timestamp,
 }
 

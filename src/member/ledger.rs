@@ -1,6 +1,7 @@
 //! What hub and member task tell each other: wishes one way, results the other.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::{Notify, broadcast};
@@ -44,7 +45,8 @@ pub enum ChangeKind {
     Connection,
     /// [`super::Pool::facts`] changed.
     Facts,
-    /// [`super::Pool::inventories`] were read or changed.
+    /// [`super::Pool::inventories`] were read, or that of the application came
+    /// or went.
     Inventories,
     /// [`super::Pool::delivery`] of the application changed.
     Delivery,
@@ -68,12 +70,18 @@ pub(super) struct Ledger {
     /// Wakes the member's task when wishes changed.
     pub(super) wake: Notify,
     changes: broadcast::Sender<MemberChange>,
+    /// Applications being written to the member, or waiting to be.
+    crowd: AtomicUsize,
 }
+
+/// So many applications at once are a rollout: what is only a record, on the
+/// member or the hub, may wait a moment for the objects of all of them.
+const CROWD: usize = 8;
 
 struct State {
     wishes: BTreeMap<NamespacedName, Desire>,
     dirty: BTreeSet<NamespacedName>,
-    deliveries: BTreeMap<NamespacedName, ClusterDelivery>,
+    deliveries: BTreeMap<NamespacedName, Arc<ClusterDelivery>>,
     connection: Connection,
     facts: Option<MemberFacts>,
     inventories: Option<BTreeSet<NamespacedName>>,
@@ -93,7 +101,17 @@ impl Ledger {
             }),
             wake: Notify::new(),
             changes,
+            crowd: AtomicUsize::new(0),
         }
+    }
+
+    pub(super) fn set_crowd(&self, applications: usize) {
+        self.crowd.store(applications, Ordering::Relaxed);
+    }
+
+    /// Whether many applications are being written at once.
+    pub(super) fn crowded(&self) -> bool {
+        self.crowd.load(Ordering::Relaxed) > CROWD
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -138,19 +156,22 @@ impl Ledger {
         self.state().wishes.clone()
     }
 
-    pub(super) fn delivery(&self, application: &NamespacedName) -> Option<ClusterDelivery> {
+    pub(super) fn delivery(&self, application: &NamespacedName) -> Option<Arc<ClusterDelivery>> {
         self.state().deliveries.get(application).cloned()
     }
 
     pub(super) fn set_delivery(&self, delivery: ClusterDelivery) {
         let application = delivery.application.clone();
-        let old = self
-            .state()
-            .deliveries
-            .insert(application.clone(), delivery.clone());
-        if old.as_ref() != Some(&delivery) {
-            self.tell(Some(application), ChangeKind::Delivery);
+        let mut state = self.state();
+        let old = state.deliveries.get(&application);
+        if old.is_some_and(|old| **old == delivery) {
+            return;
         }
+        state
+            .deliveries
+            .insert(application.clone(), Arc::new(delivery));
+        drop(state);
+        self.tell(Some(application), ChangeKind::Delivery);
     }
 
     pub(super) fn connection(&self) -> Connection {
@@ -178,6 +199,29 @@ impl Ledger {
 
     pub(super) fn inventories(&self) -> Option<BTreeSet<NamespacedName>> {
         self.state().inventories.clone()
+    }
+
+    /// Whether the application's inventory is there; `None` until they were read.
+    pub(super) fn holds(&self, application: &NamespacedName) -> Option<bool> {
+        let state = self.state();
+        Some(state.inventories.as_ref()?.contains(application))
+    }
+
+    /// Notes that one inventory came or went. Ignored until all were read.
+    pub(super) fn note_inventory(&self, application: &NamespacedName, present: bool) {
+        let mut state = self.state();
+        let Some(known) = &mut state.inventories else {
+            return;
+        };
+        let changed = if present {
+            known.insert(application.clone())
+        } else {
+            known.remove(application)
+        };
+        drop(state);
+        if changed {
+            self.tell(Some(application.clone()), ChangeKind::Inventories);
+        }
     }
 
     pub(super) fn set_inventories(&self, inventories: BTreeSet<NamespacedName>) {

@@ -3,6 +3,10 @@
 //! ids are recorded before they are written, so that a crash at any point
 //! leaves nothing behind that nobody knows; digests and fingerprints are
 //! recorded once at the end. The failure of one object never hides the others.
+//!
+//! While many applications are written at once, the record at the end waits
+//! until their objects are out ([`Pass::flush`]). A crash before that costs
+//! applies that change nothing: what is recorded already names every object.
 
 mod apply;
 mod prune;
@@ -18,6 +22,7 @@ use serde_json::{Value, json};
 use super::calls::{CallError, Calls};
 use super::discovery::Discovery;
 use super::failure;
+use super::ledger::Ledger;
 use super::metrics::MemberMetrics;
 use super::observe::Row;
 use crate::api::{
@@ -41,14 +46,16 @@ const ESTABLISH: Duration = Duration::from_secs(5);
 pub(super) struct Session {
     pub(super) calls: Calls,
     pub(super) discovery: Discovery,
+    ledger: Arc<Ledger>,
     /// Namespaces known to be there.
     pub(super) namespaces: Arc<Mutex<BTreeSet<String>>>,
     metrics: MemberMetrics,
 }
 
 impl Session {
-    pub(super) fn new(calls: Calls, metrics: MemberMetrics) -> Self {
+    pub(super) fn new(calls: Calls, ledger: Arc<Ledger>, metrics: MemberMetrics) -> Self {
         Self {
+            ledger,
             discovery: Discovery::new(calls.clone()),
             calls,
             namespaces: Arc::default(),
@@ -105,6 +112,8 @@ pub(super) struct Pass {
     /// `None`: everything is removed.
     pub(super) desired: Option<Arc<DesiredSet>>,
     pub(super) inventory: Option<Inventory>,
+    /// Whether the inventory says more than the member's record does.
+    pub(super) unsettled: bool,
     pub(super) plan: Plan,
     /// Rows of the objects to delete, where they are watched.
     pub(super) rows: BTreeMap<ObjectId, Row>,
@@ -115,44 +124,66 @@ pub(super) struct PassResult {
     pub(super) application: NamespacedName,
     /// The record as it is on the member now; `None`: there is none.
     pub(super) inventory: Option<Inventory>,
+    /// Whether it is still to be written there.
+    pub(super) unsettled: bool,
     pub(super) outcomes: Vec<(ObjectId, Outcome)>,
     /// What stopped the pass as a whole.
     pub(super) failure: Option<Failure>,
-    pub(super) counts: PassCounts,
+    /// `None`: only the record was written.
+    pub(super) counts: Option<PassCounts>,
     /// Whether a call was not answered at all: worth a probe.
     pub(super) unreachable: bool,
 }
 
 impl Pass {
     pub(super) async fn run(mut self) -> PassResult {
-        let mut result = PassResult {
-            application: self.application.clone(),
-            inventory: None,
-            outcomes: Vec::new(),
-            failure: None,
-            counts: PassCounts {
-                unchanged: self.plan.unchanged,
-                ..PassCounts::default()
-            },
-            unreachable: false,
+        let mut outcomes = Vec::new();
+        let mut counts = PassCounts {
+            unchanged: self.plan.unchanged,
+            ..PassCounts::default()
         };
-        if let Err(error) = self.write_all(&mut result.outcomes).await {
-            result.unreachable = matches!(error, Stop::Call(CallError::Unreachable(_)));
-            result.failure = Some(error.into_failure());
-        }
-        for (_, outcome) in &result.outcomes {
+        let written = self.write_all(&mut outcomes).await;
+        let mut unreachable = false;
+        for (_, outcome) in &outcomes {
             match outcome {
-                Outcome::Applied { .. } => result.counts.sent += 1,
-                Outcome::Pruned => result.counts.pruned += 1,
+                Outcome::Applied { .. } => counts.sent += 1,
+                Outcome::Pruned => counts.pruned += 1,
                 Outcome::Failed(failure) => {
-                    result.counts.failed += 1;
-                    result.unreachable |= failure.reason == "Unreachable";
+                    counts.failed += 1;
+                    unreachable |= failure.reason == "Unreachable";
                 }
                 Outcome::Deleting | Outcome::Released => {}
             }
         }
-        result.inventory = self.inventory;
-        result
+        let ended = self.ended(written);
+        PassResult {
+            outcomes,
+            counts: Some(counts),
+            unreachable: unreachable || ended.unreachable,
+            ..ended
+        }
+    }
+
+    /// Writes the record that an earlier pass left for later.
+    pub(super) async fn flush(mut self) -> PassResult {
+        let written = match self.inventory.clone() {
+            Some(inventory) => self.write_inventory(inventory).await,
+            None => Ok(()),
+        };
+        self.ended(written)
+    }
+
+    fn ended(self, written: Result<(), Stop>) -> PassResult {
+        let unreachable = matches!(written, Err(Stop::Call(CallError::Unreachable(_))));
+        PassResult {
+            application: self.application,
+            inventory: self.inventory,
+            unsettled: self.unsettled,
+            outcomes: Vec::new(),
+            failure: written.err().map(Stop::into_failure),
+            counts: None,
+            unreachable,
+        }
     }
 
     async fn write_all(&mut self, outcomes: &mut Vec<(ObjectId, Outcome)>) -> Result<(), Stop> {
@@ -276,6 +307,7 @@ impl Pass {
             .take()
             .unwrap_or_else(|| Inventory::new(self.application.clone(), &self.hub_id));
         let known = inventory.clone();
+        self.stamp(&mut inventory);
         for action in self.plan.apply.iter().flatten() {
             inventory
                 .entries
@@ -285,25 +317,20 @@ impl Pass {
                     ..Entry::default()
                 });
         }
-        match self.write_inventory(inventory).await {
-            Ok(written) => {
-                self.inventory = Some(written);
-                Ok(())
-            }
-            Err(error) => {
-                self.inventory = known.resource_version.is_some().then_some(known);
-                Err(error)
-            }
+        self.inventory = known.resource_version.is_some().then_some(known);
+        self.write_inventory(inventory).await
+    }
+
+    fn stamp(&self, inventory: &mut Inventory) {
+        if let Some(desired) = &self.desired {
+            inventory.revision.clone_from(&desired.revision);
+            inventory.stamp = desired.stamp;
         }
     }
 
     /// Writes the record over the version it was read at. When another version
     /// is there, that one is read: the next pass starts from it.
-    async fn write_inventory(&mut self, mut inventory: Inventory) -> Result<Inventory, Stop> {
-        if let Some(desired) = &self.desired {
-            inventory.revision.clone_from(&desired.revision);
-            inventory.stamp = desired.stamp;
-        }
+    async fn write_inventory(&mut self, mut inventory: Inventory) -> Result<(), Stop> {
         let namespace = &self.application.namespace;
         let collection = format!("/api/v1/namespaces/{namespace}/configmaps");
         let body = Bytes::from(inventory.to_config_map().to_string());
@@ -320,7 +347,9 @@ impl Pass {
             Ok(live) => {
                 inventory.resource_version = live.metadata.resource_version;
                 inventory.uid = live.metadata.uid;
-                Ok(inventory)
+                self.inventory = Some(inventory);
+                self.unsettled = false;
+                Ok(())
             }
             Err(CallError::Answer { code: 409, .. }) => Err(self.reread().await),
             Err(error) => {
@@ -356,6 +385,7 @@ impl Pass {
                     return Stop::Failure(failure);
                 }
                 self.inventory = Some(inventory);
+                self.unsettled = false;
                 Stop::Reread
             }
             Err(error) => Stop::Failure(Failure {
@@ -366,7 +396,8 @@ impl Pass {
         }
     }
 
-    /// Records what was done. Nothing is written when nothing changed.
+    /// Records what was done, now or later. Nothing is written when nothing
+    /// changed.
     async fn settle(&mut self, outcomes: &[(ObjectId, Outcome)]) -> Result<(), Stop> {
         let Some(before) = self.inventory.clone() else {
             return Ok(());
@@ -393,10 +424,16 @@ impl Pass {
         if self.desired.is_none() && after.entries.is_empty() {
             return self.delete_inventory(&before).await;
         }
-        if after.entries != before.entries {
-            self.inventory = Some(self.write_inventory(after).await?);
+        if after.entries == before.entries && !self.unsettled {
+            return Ok(());
         }
-        Ok(())
+        self.stamp(&mut after);
+        if self.session.ledger.crowded() {
+            self.inventory = Some(after);
+            self.unsettled = true;
+            return Ok(());
+        }
+        self.write_inventory(after).await
     }
 
     async fn delete_inventory(&mut self, inventory: &Inventory) -> Result<(), Stop> {

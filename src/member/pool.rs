@@ -187,7 +187,7 @@ impl Pool {
         &self,
         cluster: &ClusterName,
         application: &NamespacedName,
-    ) -> Option<ClusterDelivery> {
+    ) -> Option<Arc<ClusterDelivery>> {
         self.ledger(cluster)?.delivery(application)
     }
 
@@ -196,7 +196,7 @@ impl Pool {
     pub fn deliveries(
         &self,
         application: &NamespacedName,
-    ) -> BTreeMap<ClusterName, ClusterDelivery> {
+    ) -> BTreeMap<ClusterName, Arc<ClusterDelivery>> {
         self.members()
             .iter()
             .filter_map(|(cluster, member)| {
@@ -222,6 +222,20 @@ impl Pool {
     #[must_use]
     pub fn inventories(&self, cluster: &ClusterName) -> Option<BTreeSet<NamespacedName>> {
         self.ledger(cluster)?.inventories()
+    }
+
+    /// Whether the inventory of an application is on the member; `None` until
+    /// the inventories were read.
+    #[must_use]
+    pub fn holds(&self, cluster: &ClusterName, application: &NamespacedName) -> Option<bool> {
+        self.ledger(cluster)?.holds(application)
+    }
+
+    /// Whether many applications are being written to the member at once:
+    /// reports can wait a moment and then say everything in one write.
+    #[must_use]
+    pub fn crowded(&self, cluster: &ClusterName) -> bool {
+        self.ledger(cluster).is_some_and(|ledger| ledger.crowded())
     }
 
     /// Triggers for the hub. A reader that lags looks at everything.

@@ -6,9 +6,10 @@
 //! what the member says then.
 
 mod load;
+mod passes;
 mod rows;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -16,20 +17,19 @@ use tokio::sync::{Notify, mpsc, watch};
 use tokio::task::{AbortHandle, JoinSet};
 use tokio_util::sync::CancellationToken;
 
-use super::application::{App, Delays, Picture, Retry};
+use super::application::{App, Delays, Picture};
 use super::calls::Calls;
 use super::client::MemberClient;
 use super::ledger::{Desire, Ledger};
 use super::observe::{self, Kind, Observation, Row};
-use super::pass::{Outcome, Pass, PassResult, Session};
+use super::pass::{PassResult, Session};
 use super::pool::PoolOptions;
 use super::probe;
 use crate::api::NamespacedName;
-use crate::core::delivery::{DeliveryPhase, Failure, Health, Sync};
+use crate::core::delivery::{DeliveryPhase, Health, Sync};
 use crate::core::fleet::Connection;
 use crate::core::inventory::applyset_id;
 use crate::core::object::ObjectId;
-use crate::core::plan::{ApplyReason, Observed, plan};
 
 /// Events of the watches that wait to be looked at.
 const OBSERVATIONS: usize = 1_024;
@@ -67,6 +67,7 @@ pub(super) async fn run(
             () = task.run() => {}
         }
         drop(task);
+        ledger.set_crowd(0);
         mark_unreachable(&ledger);
     }
 }
@@ -77,9 +78,10 @@ fn mark_unreachable(ledger: &Ledger) {
         return;
     };
     for application in ledger.wishes().into_keys() {
-        let Some(mut delivery) = ledger.delivery(&application) else {
+        let Some(delivery) = ledger.delivery(&application) else {
             continue;
         };
+        let mut delivery = Arc::unwrap_or_clone(delivery);
         delivery.failure = Some(failure.clone());
         if delivery.phase != DeliveryPhase::Removed {
             delivery.phase = DeliveryPhase::Pending;
@@ -108,6 +110,10 @@ struct Task<'a> {
     watches: BTreeMap<Kind, AbortHandle>,
     watchers: JoinSet<()>,
     passes: JoinSet<PassResult>,
+    /// Applications that wait for others to be written.
+    queue: VecDeque<NamespacedName>,
+    /// Applications whose record is behind, and since when.
+    unsettled: BTreeMap<NamespacedName, Instant>,
     observations: (mpsc::Sender<Observation>, mpsc::Receiver<Observation>),
     touched: BTreeSet<NamespacedName>,
 }
@@ -125,7 +131,7 @@ impl<'a> Task<'a> {
             client,
             options,
             nudge,
-            session: Session::new(calls.clone(), options.metrics.clone()),
+            session: Session::new(calls.clone(), ledger.clone(), options.metrics.clone()),
             apps: BTreeMap::new(),
             owners: BTreeMap::new(),
             rows: BTreeMap::new(),
@@ -134,6 +140,8 @@ impl<'a> Task<'a> {
             watches: BTreeMap::new(),
             watchers: JoinSet::new(),
             passes: JoinSet::new(),
+            queue: VecDeque::new(),
+            unsettled: BTreeMap::new(),
             observations: mpsc::channel(OBSERVATIONS),
             touched: BTreeSet::new(),
         }
@@ -156,7 +164,9 @@ impl<'a> Task<'a> {
             for application in std::mem::take(&mut self.touched) {
                 self.consider(&application);
             }
-            let due = self.apps.values().filter_map(App::next_due).min();
+            self.flush(Instant::now());
+            let due = self.apps.values().filter_map(App::next_due);
+            let due = due.chain(self.flush_due()).min();
             tokio::select! {
                 () = self.ledger.wake.notified() => self.wishes_changed(),
                 Some(observation) = self.observations.1.recv() => {
@@ -225,63 +235,6 @@ impl<'a> Task<'a> {
         self.publish(application);
     }
 
-    fn plan(&mut self, application: &NamespacedName, now: Instant) {
-        let delays = self.delays();
-        let Some(app) = self.apps.get_mut(application) else {
-            return;
-        };
-        let held = app.held(now);
-        let desired = app.desired.clone().filter(|_| !app.removing);
-        let ids: BTreeSet<&ObjectId> = desired
-            .iter()
-            .flat_map(|desired| &desired.objects)
-            .map(|object| &object.id)
-            .chain(
-                app.inventory
-                    .iter()
-                    .flat_map(|inventory| inventory.entries.keys()),
-            )
-            .collect();
-        let observed = Observed {
-            synced: self.synced.clone(),
-            objects: ids
-                .iter()
-                .filter_map(|id| Some(((*id).clone(), self.rows.get(*id)?.observed.clone())))
-                .collect(),
-        };
-        match plan(desired.as_deref(), app.inventory.as_ref(), &observed, &held) {
-            Ok(plan)
-                if plan.is_empty()
-                    || (plan.removes_all
-                        && plan.apply.is_empty()
-                        && plan.prune.is_empty()
-                        && plan.held > 0) =>
-            {
-                app.stopped = None;
-            }
-            Ok(plan) => {
-                let rows = plan
-                    .prune
-                    .iter()
-                    .flatten()
-                    .filter_map(|(id, _)| Some((id.clone(), self.rows.get(id)?.clone())))
-                    .collect();
-                app.running = true;
-                let pass = Pass {
-                    session: self.session.clone(),
-                    application: application.clone(),
-                    hub_id: self.options.hub_id.clone(),
-                    desired,
-                    inventory: app.inventory.clone(),
-                    plan,
-                    rows,
-                };
-                self.passes.spawn(pass.run());
-            }
-            Err(failure) => Self::stop(app, failure, delays, now),
-        }
-    }
-
     fn delays(&self) -> Delays {
         Delays {
             base: self.options.retry_base,
@@ -289,99 +242,25 @@ impl<'a> Task<'a> {
         }
     }
 
-    fn stop(app: &mut App, failure: Failure, delays: Delays, now: Instant) {
-        let attempts = app
-            .stopped
-            .as_ref()
-            .map_or(0, |retry| retry.attempts.saturating_add(1));
-        let next = now + delays.after(attempts, &failure.reason);
-        app.stopped = Some(Retry {
-            digest: String::new(),
-            attempts,
-            next,
-            armed: true,
-            failure: Some(failure),
-        });
-    }
-
     fn publish(&self, application: &NamespacedName) {
         let Some(app) = self.apps.get(application) else {
             return;
         };
+        let old = self.ledger.delivery(application);
         let picture = Picture {
             cluster: &self.ledger.cluster,
             application,
             app,
             rows: &self.rows,
             synced: &self.synced,
-            old: self
-                .ledger
-                .delivery(application)
-                .into_iter()
-                .flat_map(|old| old.objects)
-                .map(|object| (object.id.clone(), object))
+            old: old
+                .iter()
+                .flat_map(|old| &old.objects)
+                .map(|object| (&object.id, object))
                 .collect(),
             now: (self.options.clock)(),
         };
         self.ledger.set_delivery(picture.draw());
-    }
-
-    fn finish(&mut self, result: PassResult) {
-        let (now, delays) = (Instant::now(), self.delays());
-        let clock = (self.options.clock)();
-        if result.unreachable {
-            self.nudge.notify_one();
-        }
-        let application = result.application;
-        let mut rows = Vec::new();
-        let app = self.app(&application);
-        app.running = false;
-        let appeared = app.inventory.is_some() != result.inventory.is_some();
-        app.inventory = result.inventory;
-        app.last_pass = result.counts;
-        for (id, outcome) in result.outcomes {
-            match outcome {
-                Outcome::Applied { row, reason, .. } => {
-                    app.applied_at = Some(clock);
-                    if matches!(reason, ApplyReason::Drifted | ApplyReason::Vanished) {
-                        app.tried(&id, None, delays, now);
-                    } else {
-                        app.retries.remove(&id);
-                    }
-                    rows.push((id, Some(row)));
-                }
-                Outcome::Failed(failure) => app.tried(&id, Some(failure), delays, now),
-                // The watch tells when it is gone; without one, it is asked.
-                Outcome::Deleting => app.tried(&id, None, delays, now),
-                Outcome::Pruned => {
-                    app.retries.remove(&id);
-                    rows.push((id, None));
-                }
-                Outcome::Released => {
-                    app.retries.remove(&id);
-                }
-            }
-        }
-        match result.failure {
-            Some(failure) => Self::stop(app, failure, delays, now),
-            None => app.stopped = None,
-        }
-        let kinds = app.kinds();
-        for (id, row) in rows {
-            match row {
-                Some(row) => self.update_row(id, *row),
-                None => {
-                    self.rows.remove(&id);
-                }
-            }
-        }
-        kinds
-            .into_iter()
-            .for_each(|(kind, version)| self.watch(kind, version));
-        if appeared {
-            self.tell_inventories();
-        }
-        self.touched.insert(application);
     }
 }
 

@@ -104,8 +104,9 @@ async fn wait_in(
     let mut changes = pool.changes();
     let waiting = async {
         loop {
-            if let Some(delivery) = pool.delivery(cluster, application).filter(&check) {
-                return delivery;
+            let delivery = pool.delivery(cluster, application);
+            if let Some(delivery) = delivery.filter(|delivery| check(delivery)) {
+                return Arc::unwrap_or_clone(delivery);
             }
             let _ = changes.recv().await;
         }

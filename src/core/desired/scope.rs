@@ -25,7 +25,8 @@ pub(super) fn defined_scopes(manifests: &[Manifest]) -> BTreeMap<(String, String
         .iter()
         .filter(|manifest| manifest.id.kind == "CustomResourceDefinition")
         .filter_map(|manifest| {
-            let text = |pointer: &str| manifest.object.pointer(pointer).and_then(Value::as_str);
+            let object = manifest.content.value();
+            let text = |pointer: &str| object.pointer(pointer).and_then(Value::as_str);
             let scope = match text("/spec/scope")? {
                 "Cluster" => Scope::Cluster,
                 _ => Scope::Namespaced,

@@ -1,9 +1,8 @@
 //! One file into objects, in kubectl's YAML dialect.
 
-use std::sync::Arc;
-
 use serde_json::{Map, Value};
 
+use super::Content;
 use crate::core::object::{Digest, ObjectId};
 
 /// Largest file that is read, in bytes. Files of people are a thousandth of it.
@@ -36,8 +35,8 @@ pub struct Document {
     pub id: ObjectId,
     /// `apiVersion` as written.
     pub api_version: String,
-    /// The object. May hold secrets.
-    pub object: Arc<Value>,
+    /// The object.
+    pub content: Content,
     /// Digest of the object.
     pub digest: Digest,
 }
@@ -319,7 +318,7 @@ fn document(mut map: Map<String, Value>, line: usize) -> Result<Document, String
         id,
         api_version,
         digest: Digest::of(&object),
-        object: Arc::new(object),
+        content: Content::from(&object),
     })
 }
 
@@ -388,7 +387,7 @@ mod tests {
         let file = parse_file(text.as_bytes());
         assert_eq!(file.problems, vec![], "{text}");
         assert_eq!(file.documents.len(), 1, "{text}");
-        (*file.documents[0].object).clone()
+        file.documents[0].content.value()
     }
 
     #[test]

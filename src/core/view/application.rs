@@ -14,7 +14,7 @@ use super::reach::{self, Reach};
 use super::revision::{DISCOVERABLE, RevisionRow, StageRow, short};
 use super::{Address, Chip, Facts, FleetView, Listing, Query, Text, Tone, activity};
 use crate::api::NamespacedName;
-use crate::core::delivery::{ClusterDelivery, Health, ObjectState, Sync};
+use crate::core::delivery::{Health, ObjectState, Sync};
 use crate::core::fleet::{CommitFacts, SubscriptionSnapshot};
 use crate::core::mesh::Connectivity;
 use crate::core::object::ObjectId;
@@ -107,7 +107,7 @@ pub(super) fn sync(subscription: &SubscriptionSnapshot) -> Sync {
     let worst = subscription
         .deliveries
         .values()
-        .map(ClusterDelivery::sync)
+        .map(|delivery| delivery.sync())
         .max();
     let missing = subscription
         .placed
@@ -128,7 +128,7 @@ pub(super) fn health(subscription: &SubscriptionSnapshot) -> Health {
     let worst = subscription
         .deliveries
         .values()
-        .map(ClusterDelivery::health)
+        .map(|delivery| delivery.health())
         .max();
     worst.unwrap_or(Health::Unknown)
 }

@@ -66,8 +66,11 @@ pub struct HeatCell {
 
 /// Worst clusters first, a page of them at a time.
 pub(super) fn heat(subscription: &SubscriptionSnapshot, query: &Query) -> Heat {
-    let mut deliveries: Vec<(&ClusterName, &ClusterDelivery)> =
-        subscription.deliveries.iter().collect();
+    let mut deliveries: Vec<(&ClusterName, &ClusterDelivery)> = subscription
+        .deliveries
+        .iter()
+        .map(|(cluster, delivery)| (cluster, delivery.as_ref()))
+        .collect();
     deliveries
         .sort_by_key(|(cluster, delivery)| (std::cmp::Reverse(delivery_tone(delivery)), *cluster));
     let columns = deliveries.iter().map(|(cluster, _)| HeatColumn {

@@ -3,6 +3,7 @@
 //! the errors of one cluster only; here every failing cluster has its own.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use kube::api::{DeleteParams, ListParams, Patch, PatchParams};
@@ -32,7 +33,7 @@ const MAX_PACKAGES: usize = 100;
 pub(super) async fn write(
     context: &Shared,
     name: &NamespacedName,
-    deliveries: &BTreeMap<ClusterName, ClusterDelivery>,
+    deliveries: &BTreeMap<ClusterName, Arc<ClusterDelivery>>,
 ) -> Result<BTreeSet<ClusterName>, kube::Error> {
     let known = context
         .subscriptions()

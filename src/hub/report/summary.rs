@@ -1,6 +1,7 @@
 //! The SubscriptionReport of an application: one result a cluster.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use kube::api::{Patch, PatchParams};
 use kube::core::ObjectMeta;
@@ -21,7 +22,9 @@ const FAILED: &str = "failed";
 const PROPAGATION_FAILED: &str = "propagationFailed";
 
 /// Writes the report when a result changed. While a cluster is still being
-/// written to, its last word stands: a commit is one write, not two.
+/// written to, its last word stands: a commit is one write, not two. A first
+/// report is not written either before the clusters are done, while one is
+/// `patient`. False when it still has to be.
 ///
 /// # Errors
 /// When the hub's API fails.
@@ -29,8 +32,9 @@ pub(super) async fn write(
     context: &Shared,
     name: &NamespacedName,
     subscription: &Subscription,
-    deliveries: &BTreeMap<ClusterName, ClusterDelivery>,
-) -> Result<(), kube::Error> {
+    deliveries: &BTreeMap<ClusterName, Arc<ClusterDelivery>>,
+    patient: bool,
+) -> Result<bool, kube::Error> {
     let (known, placed) = context
         .subscriptions()
         .get(name)
@@ -43,19 +47,22 @@ pub(super) async fn write(
         None => api.get_opt(&name.name).await?.map(|found| found.spec),
     };
     let fields = fields(deliveries, before.as_ref());
-    if let Some(before) = before {
-        let busy = deliveries
-            .values()
-            .any(|delivery| under_way(delivery) && !away(delivery))
-            || placed
-                .iter()
-                .any(|cluster| !deliveries.contains_key(cluster) && awaited(context, cluster));
-        if busy || before == fields {
+    let busy = deliveries
+        .values()
+        .any(|delivery| under_way(delivery) && !away(delivery))
+        || placed
+            .iter()
+            .any(|cluster| !deliveries.contains_key(cluster) && awaited(context, cluster));
+    match before {
+        Some(before) if busy || before == fields => {
             remember(context, name, before);
-            return Ok(());
+            return Ok(true);
         }
+        None if busy && patient => return Ok(false),
+        _ => {}
     }
-    put(context, name, subscription, fields).await
+    put(context, name, subscription, fields).await?;
+    Ok(true)
 }
 
 async fn put(
@@ -106,7 +113,7 @@ fn away(delivery: &ClusterDelivery) -> bool {
 }
 
 fn fields(
-    deliveries: &BTreeMap<ClusterName, ClusterDelivery>,
+    deliveries: &BTreeMap<ClusterName, Arc<ClusterDelivery>>,
     before: Option<&SubscriptionReportFields>,
 ) -> SubscriptionReportFields {
     let words: BTreeMap<&str, &str> = before
@@ -123,6 +130,7 @@ fn fields(
     };
     let shown: Vec<&ClusterDelivery> = deliveries
         .values()
+        .map(Arc::as_ref)
         .filter(|delivery| delivery.phase != DeliveryPhase::Removed)
         .collect();
     let count = |word: &str| {
@@ -204,11 +212,11 @@ mod tests {
     use super::*;
     use crate::core::delivery::{Failure, FailureClass, PassCounts};
 
-    fn delivery(cluster: &str, phase: DeliveryPhase) -> (ClusterName, ClusterDelivery) {
+    fn delivery(cluster: &str, phase: DeliveryPhase) -> (ClusterName, Arc<ClusterDelivery>) {
         let cluster = ClusterName::from(cluster);
         (
             cluster.clone(),
-            ClusterDelivery {
+            Arc::new(ClusterDelivery {
                 cluster,
                 application: NamespacedName::new("guestbook", "guestbook-app"),
                 revision: None,
@@ -220,7 +228,7 @@ mod tests {
                 failure: None,
                 applied_at: None,
                 last_pass: PassCounts::default(),
-            },
+            }),
         )
     }
 
@@ -251,7 +259,7 @@ mod tests {
             delivery("b", DeliveryPhase::Failed),
         ]);
         let before = fields(&deliveries, None);
-        let gone = deliveries.get_mut(&ClusterName::from("b")).unwrap();
+        let gone = Arc::make_mut(deliveries.get_mut(&ClusterName::from("b")).unwrap());
         gone.phase = DeliveryPhase::Pending;
         gone.failure = Some(Failure {
             class: FailureClass::Transient,

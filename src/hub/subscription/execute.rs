@@ -88,8 +88,7 @@ fn removed(
         // Left the hub: nobody can reach it any more.
         None => true,
         Some(Connection::Reachable { .. }) => {
-            let known = context.pool.inventories(cluster);
-            known.is_some_and(|known| !known.contains(name))
+            context.pool.holds(cluster, name) == Some(false)
                 && context
                     .pool
                     .delivery(cluster, name)
@@ -157,7 +156,7 @@ fn note_services(record: &mut SubscriptionRecord, rendered: &Rendered, namespace
     record.references = rendered
         .manifests
         .iter()
-        .flat_map(|manifest| references(&manifest.object))
+        .flat_map(|manifest| references(&manifest.content.value()))
         .collect();
     record.references.sort();
     record.references.dedup();

@@ -1,5 +1,7 @@
 //! The start of a session: what of this hub is on the member.
 
+use std::sync::Arc;
+
 use serde_json::Value;
 
 use super::Task;
@@ -79,6 +81,7 @@ impl Task<'_> {
             let delivery = self
                 .ledger
                 .delivery(&application)
+                .map(Arc::unwrap_or_clone)
                 .unwrap_or_else(|| ClusterDelivery {
                     cluster: self.ledger.cluster.clone(),
                     application: application.clone(),

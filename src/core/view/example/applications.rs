@@ -304,7 +304,10 @@ pub(super) fn subscription(
         failure: None,
         placement: Some(placement.to_owned()),
         placed: placed.iter().map(|name| cluster_name(name)).collect(),
-        deliveries,
+        deliveries: deliveries
+            .into_iter()
+            .map(|(cluster, delivery)| (cluster, Arc::new(delivery)))
+            .collect(),
         references: Vec::new(),
         exports: Vec::new(),
         history: Vec::new(),
