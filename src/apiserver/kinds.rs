@@ -3,6 +3,7 @@
 //! our clients and simulated controllers rely on; kube-apiserver does more.
 
 mod defaults;
+mod pods;
 mod service;
 
 use jiff::Timestamp;
@@ -13,7 +14,7 @@ use super::crd;
 use super::failure::{Cause, Failure};
 use super::object::{self, set, with_meta};
 use super::resource::Resource;
-use super::schema::{Additional, Schema};
+use super::schema::{Additional, Schema, Type};
 
 pub(super) use defaults::defaults;
 pub(super) use service::Range;
@@ -26,6 +27,29 @@ pub(super) fn drop_nulls(value: &mut Value) {
             map.values_mut().for_each(drop_nulls);
         }
         Value::Array(items) => items.iter_mut().for_each(drop_nulls),
+        _ => {}
+    }
+}
+
+/// Go's structs by value are never absent, only empty. A `status` is: other rules fill it.
+pub(super) fn present(schema: &Schema, value: &mut Value) {
+    match value {
+        Value::Object(map) => {
+            for (name, field) in &schema.properties {
+                let is_struct = field.kind == Some(Type::Object) && !field.properties.is_empty();
+                if is_struct && field.always_present && name != "status" {
+                    map.entry(name).or_insert_with(|| json!({}));
+                }
+                if let Some(item) = map.get_mut(name) {
+                    present(field, item);
+                }
+            }
+        }
+        Value::Array(items) => {
+            if let Some(child) = &schema.items {
+                items.iter_mut().for_each(|item| present(child, item));
+            }
+        }
         _ => {}
     }
 }
@@ -148,7 +172,14 @@ pub(super) fn check(resource: &Resource, new: &Value, old: Option<&Value>) -> Ve
             ),
         });
     }
-    match (resource.group.as_str(), resource.plural.as_str()) {
+    let (group, plural) = (resource.group.as_str(), resource.plural.as_str());
+    if let Some(pointer) = pods::spec_pointer(group, plural)
+        && let Some(pod) = new.pointer(pointer)
+    {
+        let always = group == "apps" || plural == "replicationcontrollers";
+        causes.extend(pods::check(pod, &dotted(pointer), always));
+    }
+    match (group, plural) {
         ("apps", "deployments" | "replicasets" | "daemonsets" | "statefulsets") => {
             causes.extend(selector_misses_template(new));
             causes.extend(fixed(new, old, &["/spec/selector"]));

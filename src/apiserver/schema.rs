@@ -17,7 +17,7 @@ mod parse;
 mod prune;
 mod validate;
 
-pub use defaults::apply_defaults;
+pub use defaults::{apply_defaults, drop_unset};
 pub use prune::prune;
 pub use validate::{FieldError, Reason, validate};
 

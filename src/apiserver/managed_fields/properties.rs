@@ -122,11 +122,14 @@ fn managers(object: &Value) -> Managers {
     }
 }
 
-/// The spec with lists in an order of their own.
+/// The spec with lists in an order of their own and without the `null`s that emptied fields leave.
 fn unordered(object: &Value) -> Value {
     fn sort(value: &mut Value) {
         match value {
-            Value::Object(map) => map.values_mut().for_each(sort),
+            Value::Object(map) => {
+                map.retain(|_, item| !item.is_null());
+                map.values_mut().for_each(sort);
+            }
             Value::Array(items) => {
                 items.iter_mut().for_each(sort);
                 items.sort_by_key(Value::to_string);
@@ -134,7 +137,8 @@ fn unordered(object: &Value) -> Value {
             _ => {}
         }
     }
-    let mut spec = object.get("spec").cloned().unwrap_or_else(|| json!({}));
+    let spec = object.get("spec").filter(|spec| !spec.is_null());
+    let mut spec = spec.cloned().unwrap_or_else(|| json!({}));
     sort(&mut spec);
     spec
 }

@@ -289,7 +289,7 @@ fn complete(name: &str, schema: &mut Schema) {
         let list = properties
             .get(field)
             .is_some_and(|field| field.kind == Some(Type::Array));
-        !observed && field != "metadata" && (!list || field == "containers")
+        !observed && field != "metadata" && !list
     });
 }
 

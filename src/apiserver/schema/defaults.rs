@@ -6,47 +6,71 @@ use super::{Additional, Schema};
 
 /// Fills in declared defaults wherever the enclosing object exists, depth first, as
 /// kube-apiserver does for structural schemas. An explicit `null` where null is not allowed counts
-/// as absent: the default takes its place, or it goes. Defaults are filled in themselves.
+/// as absent where there is a default. Defaults are filled in themselves.
 pub fn apply_defaults(schema: &Schema, value: &mut Value) {
     match value {
         Value::Object(map) => {
             for (name, child) in &schema.properties {
-                let unset = |value: &Value| value.is_null() && !child.nullable;
                 if let Some(default) = &child.default
-                    && map.get(name).is_none_or(unset)
+                    && map.get(name).is_none_or(|item| is_unset(child, item))
                 {
                     map.insert(name.clone(), default.clone());
                 }
             }
-            map.retain(|name, item| {
-                let child = match (schema.properties.get(name), &schema.additional) {
-                    (Some(child), _) | (None, Additional::Schema(child)) => child,
-                    (None, _) => return true,
-                };
-                let unset = item.is_null() && !child.nullable && !takes_anything(child);
-                match &child.default {
-                    Some(default) if unset => *item = default.clone(),
-                    None if unset => return false,
-                    _ => {}
+            for (name, item) in map {
+                if let Some(child) = child_of(schema, name) {
+                    default_item(child, item);
                 }
-                apply_defaults(child, item);
-                true
-            });
+            }
         }
         Value::Array(list) => {
             let Some(child) = &schema.items else { return };
             for item in list {
-                if let Some(default) = &child.default
-                    && item.is_null()
-                    && !child.nullable
-                {
-                    *item = default.clone();
-                }
-                apply_defaults(child, item);
+                default_item(child, item);
             }
         }
         _ => {}
     }
+}
+
+fn default_item(schema: &Schema, item: &mut Value) {
+    if let Some(default) = &schema.default
+        && is_unset(schema, item)
+    {
+        *item = default.clone();
+    }
+    apply_defaults(schema, item);
+}
+
+/// Drops every field that is `null` where that is neither allowed nor defaulted: kube-apiserver
+/// does so when it decodes an object, and not to the outcome of a server-side apply. List items
+/// stay.
+pub fn drop_unset(schema: &Schema, value: &mut Value) {
+    match value {
+        Value::Object(map) => map.retain(|name, item| {
+            let Some(child) = child_of(schema, name) else {
+                return true;
+            };
+            drop_unset(child, item);
+            !(is_unset(child, item) && child.default.is_none())
+        }),
+        Value::Array(list) => {
+            let Some(child) = &schema.items else { return };
+            list.iter_mut().for_each(|item| drop_unset(child, item));
+        }
+        _ => {}
+    }
+}
+
+fn child_of<'a>(schema: &'a Schema, name: &str) -> Option<&'a Schema> {
+    match (schema.properties.get(name), &schema.additional) {
+        (Some(child), _) | (None, Additional::Schema(child)) => Some(child),
+        (None, _) => None,
+    }
+}
+
+fn is_unset(schema: &Schema, item: &Value) -> bool {
+    item.is_null() && !schema.nullable && !takes_anything(schema)
 }
 
 /// Built-in types of free form (`JSON`), in which `null` means something.
@@ -112,6 +136,7 @@ mod tests {
                 "spec": {"type": "object", "properties": properties.clone()}}});
             let schema = Schema::from_openapi(&schema).expect("schema");
             let mut object = json!({ "spec": spec });
+            drop_unset(&schema, &mut object);
             apply_defaults(&schema, &mut object);
             assert_eq!(object["spec"], expected, "{properties}");
         }

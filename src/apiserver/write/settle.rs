@@ -66,6 +66,9 @@ impl Call<'_> {
         let api_version = self.resource.api_version();
         match intent {
             Intent::Update(mut new) => {
+                if let Some(schema) = &schema {
+                    schema::drop_unset(schema, &mut new);
+                }
                 self.fill(schema.as_deref(), &mut new);
                 Ok(managed_fields::update(UpdateRequest {
                     schema: schema.as_deref(),
@@ -105,6 +108,8 @@ impl Call<'_> {
         if let Some(schema) = schema {
             schema::apply_defaults(schema, new);
             if self.resource.custom.is_none() {
+                kinds::drop_nulls(new);
+                kinds::present(schema, new);
                 kinds::drop_empty(schema, new);
             }
         }
