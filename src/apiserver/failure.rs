@@ -26,6 +26,8 @@ pub(super) struct Failure {
     pub(super) reason: &'static str,
     pub(super) message: String,
     details: Option<Value>,
+    /// `metadata.continue`.
+    go_on: Option<String>,
 }
 
 impl Failure {
@@ -35,6 +37,7 @@ impl Failure {
             reason,
             message: message.into(),
             details: None,
+            go_on: None,
         }
     }
 
@@ -215,6 +218,20 @@ impl Failure {
         Self::new(StatusCode::GONE, "Expired", message)
     }
 
+    /// The state that a list's pages show is forgotten; `token` goes on in today's.
+    pub(super) fn continue_expired(token: &str) -> Self {
+        let mut failure = Self::expired(
+            "The provided continue parameter is too old to display a consistent list result. You \
+             can start a new list without the continue parameter, or use the continue token in \
+             this response to retrieve the remainder of the results. Continuing with the provided \
+             token results in an inconsistent list - objects that were created, modified, or \
+             deleted between the time the first chunk was returned and now may show up in the \
+             list.",
+        );
+        failure.go_on = Some(token.to_owned());
+        failure
+    }
+
     pub(super) fn too_large(limit: usize) -> Self {
         Self::new(
             StatusCode::PAYLOAD_TOO_LARGE,
@@ -271,6 +288,9 @@ impl Failure {
         });
         if !self.reason.is_empty() {
             status["reason"] = json!(self.reason);
+        }
+        if let Some(token) = &self.go_on {
+            status["metadata"] = json!({ "continue": token });
         }
         if let Some(details) = &self.details {
             status["details"] = details.clone();

@@ -12,7 +12,7 @@ use super::query::Query;
 use super::render::{Position, Renderer};
 use super::resource::Resource;
 use super::route::Target;
-use super::store::Stored;
+use super::store::{Snapshot, Stored};
 use super::watch::Filter;
 
 /// The selection of a list, a watch or a collection deletion.
@@ -59,19 +59,8 @@ pub(super) fn list(
         .as_deref()
         .map(Token::parse)
         .transpose()?;
-    let snapshot = inner
-        .store
-        .list(&resource.collection, target.namespace.as_deref());
-    // Later pages keep the first page's revision, so that a watch from it
-    // sees every change made while paging.
-    let wanted = query.resource_version.as_deref();
-    let wanted: Option<u64> = wanted.and_then(|v| v.parse().ok());
-    if let Some(wanted) = wanted.filter(|wanted| *wanted > snapshot.revision) {
-        return Err(Failure::too_new(wanted, snapshot.revision));
-    }
-    let revision = from
-        .as_ref()
-        .map_or(snapshot.revision, |token| token.revision);
+    let snapshot = snapshot(inner, resource, target, query, from.as_ref())?;
+    let revision = snapshot.revision;
     let mut objects: Vec<Arc<Stored>> = snapshot
         .objects
         .into_iter()
@@ -104,8 +93,42 @@ pub(super) fn list(
     Ok(renderer.list(&objects, &position))
 }
 
-/// Where the next page begins: after this object.
-#[derive(Debug, PartialEq)]
+/// The state that is listed: today's, or that of an earlier revision. All pages of a list show
+/// the state of the first, so that a watch from its revision misses nothing.
+fn snapshot(
+    inner: &Inner,
+    resource: &Resource,
+    target: &Target,
+    query: &Query,
+    from: Option<&Token>,
+) -> Result<Snapshot, Failure> {
+    let (collection, namespace) = (&resource.collection, target.namespace.as_deref());
+    if let Some(token) = from.filter(|token| token.revision > 0) {
+        let past = inner.store.list_at(collection, namespace, token.revision);
+        // kube-apiserver's way out: go on from the same place in today's state.
+        let today = Token {
+            revision: 0,
+            ..token.clone()
+        };
+        return past.map_err(|_| Failure::continue_expired(&today.to_text()));
+    }
+    let wanted = query.resource_version.as_deref();
+    let wanted: Option<u64> = wanted.and_then(|v| v.parse().ok());
+    let current = inner.store.revision();
+    match wanted.filter(|wanted| *wanted > 0) {
+        Some(wanted) if wanted > current => Err(Failure::too_new(wanted, current)),
+        Some(wanted) if query.version_match.as_deref() == Some("Exact") => {
+            let past = inner.store.list_at(collection, namespace, wanted);
+            past.map_err(|_| {
+                Failure::expired("The resourceVersion for the provided list is too old.")
+            })
+        }
+        _ => Ok(inner.store.list(collection, namespace)),
+    }
+}
+
+/// Where the next page begins: after this object. Revision 0 means today's state.
+#[derive(Debug, Clone, PartialEq)]
 struct Token {
     revision: u64,
     namespace: String,

@@ -267,6 +267,49 @@ impl Store {
         }
     }
 
+    /// What [`Self::list`] said at an earlier revision: the pages of one list show one state.
+    ///
+    /// # Errors
+    /// [`Expired`] when changes since then are forgotten.
+    pub(super) fn list_at(
+        &self,
+        collection: &Collection,
+        namespace: Option<&str>,
+        revision: u64,
+    ) -> Result<Snapshot, Expired> {
+        let state = self.read();
+        let found = state.collections.get(collection);
+        let oldest = found.map_or(state.start, |found| found.forgotten);
+        if revision < oldest {
+            return Err(Expired { oldest });
+        }
+        let mut objects = BTreeMap::new();
+        if let Some(found) = found {
+            let inside = |place: &(String, String)| namespace.is_none_or(|ns| place.0 == ns);
+            let live = found.objects.iter().filter(|(place, _)| inside(place));
+            objects.extend(live.map(|(place, object)| (place.clone(), Arc::clone(object))));
+            let first = found
+                .ring
+                .partition_point(|event| event.revision <= revision);
+            for event in found.ring.range(first..).rev() {
+                let place = (event.object.namespace.clone(), event.object.name.clone());
+                match &event.before {
+                    _ if !inside(&place) => {}
+                    Some(before) => {
+                        objects.insert(place, Arc::clone(before));
+                    }
+                    None => {
+                        objects.remove(&place);
+                    }
+                }
+            }
+        }
+        Ok(Snapshot {
+            objects: objects.into_values().collect(),
+            revision,
+        })
+    }
+
     /// Writes `value` under `key` and gives it the next revision.
     pub(super) fn put(
         &self,
