@@ -23,6 +23,9 @@ pub const FINALIZER: &str = "pilothouse.dev/cleanup";
 pub const LABEL_SUBSCRIPTION_ADMIN: &str = "pilothouse.dev/subscription-admin";
 /// Annotation of a ManagedCluster naming the Secret of its own namespace that holds its kubeconfig.
 pub const ANNOTATION_CREDENTIAL: &str = "pilothouse.dev/credential";
+/// Annotation of a ManagedCluster naming, as `namespace/name, …`, deleted Subscriptions
+/// whose objects are to be removed once the cluster answers.
+pub const ANNOTATION_REMOVALS: &str = "pilothouse.dev/removals";
 /// Label of a Secret that holds the credential of the cluster named like its namespace.
 pub const LABEL_CREDENTIAL: &str = "pilothouse.dev/credential";
 /// RHACM's import Secret, read where our own is absent.

@@ -19,6 +19,7 @@ pub mod mesh;
 pub mod object;
 pub mod placement;
 pub mod plan;
+pub mod removal;
 pub mod source;
 pub mod stages;
 pub mod subscription;

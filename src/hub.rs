@@ -27,6 +27,7 @@ pub mod placement;
 pub mod queue;
 pub mod record;
 pub mod registration;
+mod removal;
 pub mod report;
 pub mod sets;
 pub mod sources;

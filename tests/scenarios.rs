@@ -21,6 +21,8 @@ mod members;
 mod ownership;
 #[path = "scenarios/product.rs"]
 mod product;
+#[path = "scenarios/removal.rs"]
+mod removal;
 #[path = "scenarios/restart.rs"]
 mod restart;
 #[path = "scenarios/source.rs"]
@@ -112,6 +114,9 @@ scenarios! {
     shared_namespace_survives_one_of_two: Example, ownership::shared_namespace_survives_one_of_two;
     hub_namespace_deleted: Example, deletion::hub_namespace_deleted;
     channel_deleted: Example, deletion::channel_deleted;
+    silent_member_is_cleared_by_the_next_process: Example, removal::silent_member_is_cleared_by_the_next_process;
+    deletion_without_a_hub_is_caught_up_with: Example, removal::deletion_without_a_hub_is_caught_up_with;
+    application_back_before_its_member: Example, removal::application_back_before_its_member;
     restart_writes_nothing: Example, restart::restart_writes_nothing;
     restart_with_a_failure_writes_nothing: Example, restart::restart_with_a_failure_writes_nothing;
 }

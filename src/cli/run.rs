@@ -96,6 +96,7 @@ pub(super) async fn run(args: RunArgs) -> anyhow::Result<ExitCode> {
             mode: mode.into(),
             poll_interval: args.poll_interval,
             probe_interval: args.probe_interval,
+            ..HubOptions::default()
         },
         git,
         leadership,

@@ -41,6 +41,7 @@ pub(super) async fn start(
             mode: "demo".to_owned(),
             poll_interval: POLL,
             probe_interval: PROBE,
+            ..HubOptions::default()
         },
         git,
         leadership: Leadership::default(),

@@ -13,6 +13,7 @@ use serde_json::json;
 use super::context::{CredentialState, Shared};
 use super::credential;
 use super::queue::Requeue;
+use super::removal;
 use super::stores::Change;
 use crate::api::cluster::{ManagedCluster, ManagedClusterClaim};
 use crate::api::{CONDITION_AVAILABLE, ClusterName, STATUS_MANAGER};
@@ -27,6 +28,10 @@ use crate::member::{MemberConnection, MemberFacts};
 pub fn concerned(context: &Shared, change: &Change) -> Vec<ClusterName> {
     match change {
         Change::Cluster(cluster) | Change::Credential(cluster) | Change::Member(cluster) => {
+            vec![cluster.clone()]
+        }
+        Change::Subscription(name) => removal::debtors(context, name),
+        Change::Delivery(cluster, name) if removal::owes(context, cluster, name) => {
             vec![cluster.clone()]
         }
         Change::Everything => context
@@ -73,6 +78,7 @@ pub async fn reconcile(context: &Shared, name: &ClusterName) -> Result<Requeue, 
     }
     let waiting = !credential.watched;
     context.credentials().insert(name.clone(), credential);
+    removal::settle(context, name, &cluster).await?;
     report(context, name, &cluster, &connection).await?;
     // A Secret without our label appears, and is rotated, without a trigger.
     Ok(if waiting {

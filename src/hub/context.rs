@@ -29,6 +29,9 @@ pub struct HubOptions {
     pub poll_interval: Duration,
     /// Time between two probes of a member.
     pub probe_interval: Duration,
+    /// How long a deletion waits for a member that does not answer. Then the
+    /// Subscription goes, and the removal stands on the ManagedCluster.
+    pub release_after: Duration,
 }
 
 impl Default for HubOptions {
@@ -37,6 +40,7 @@ impl Default for HubOptions {
             mode: "kubernetes".into(),
             poll_interval: Duration::from_secs(15),
             probe_interval: Duration::from_secs(10),
+            release_after: Duration::from_secs(300),
         }
     }
 }

@@ -19,6 +19,7 @@ use crate::core::fleet::{
 use crate::core::mesh::{Consumer, MeshInput, MeshView, PlannedExport, history};
 use crate::core::placement::ClusterFacts;
 use crate::core::placement::sets::SetFilter;
+use crate::core::removal::owed;
 use crate::core::stages::{StageInput, stages};
 use crate::core::view::{Facts, FleetView, Schedules};
 
@@ -131,11 +132,13 @@ fn clusters(context: &Shared) -> BTreeMap<ClusterName, ClusterSnapshot> {
                     .connection(&name)
                     .unwrap_or(Connection::Connecting),
             };
+            let owed = owed(object.annotations());
             let orphans = context
                 .pool
                 .inventories(&name)
                 .unwrap_or_default()
                 .difference(&known)
+                .filter(|application| !owed.contains(application))
                 .cloned()
                 .collect();
             let snapshot = ClusterSnapshot {

@@ -103,7 +103,7 @@ fn crowded(
 
 /// How long a start may take to come to its first decision. Until then what
 /// an earlier process reported stands.
-const FIRST_DECISION: Duration = Duration::from_secs(60);
+pub(super) const FIRST_DECISION: Duration = Duration::from_secs(60);
 
 /// Whether nothing is to be reported yet: this process has not come to a
 /// decision, and an earlier one reported. With the time after which it counts.

@@ -5,6 +5,7 @@
 
 mod content;
 mod execute;
+mod holders;
 mod metadata;
 mod placed;
 
@@ -18,6 +19,7 @@ use kube::ResourceExt;
 
 use super::context::Shared;
 use super::queue::Requeue;
+use super::removal;
 use super::report;
 use super::stores::{Change, PlacementKey, PlacementKind, name_of, named};
 use crate::api::apps::Subscription;
@@ -124,9 +126,12 @@ pub async fn reconcile(context: &Shared, name: &NamespacedName) -> Result<Requeu
     // decide (pure)
     let decision = decide(&gathered.inputs);
     // execute (wishes to the members; they work on their own)
-    let removed = execute::execute(context, name, &subscription, &gathered, &decision);
+    let left = execute::execute(context, name, &subscription, &gathered, &decision);
     if deleting {
-        if removed {
+        if left.ended() {
+            for cluster in &left.overdue {
+                removal::note(context, cluster, name).await?;
+            }
             metadata::release(context, name, &subscription).await?;
             forget(context, name);
             return Ok(Requeue::Await);
@@ -173,11 +178,10 @@ async fn gather(
     } else {
         content::find(context, name, subscription).await?
     };
-    let mut holders = before.1;
-    for cluster in context.pool.clusters() {
-        if context.pool.holds(&cluster, name) == Some(true) {
-            holders.insert(cluster);
-        }
+    let registered = registered(context);
+    let mut holders = holders::known(context, name, before.1);
+    if deleting {
+        holders::suspected(context, name, &placed.placement, &registered, &mut holders).await?;
     }
     let inputs = Inputs {
         deleting,
@@ -189,14 +193,7 @@ async fn gather(
         placement: placed.placement,
         content: content.content.clone(),
         holders,
-        registered: context
-            .stores
-            .clusters
-            .state()
-            .iter()
-            .filter(|cluster| cluster.metadata.deletion_timestamp.is_none())
-            .map(|cluster| ClusterName::from(cluster.name_any()))
-            .collect(),
+        registered,
     };
     Ok(Gathered {
         inputs,
@@ -206,6 +203,18 @@ async fn gather(
         content,
         admin: context.stores.is_admin_namespace(&name.namespace),
     })
+}
+
+/// Clusters that the hub has and that are not leaving it.
+fn registered(context: &Shared) -> BTreeSet<ClusterName> {
+    context
+        .stores
+        .clusters
+        .state()
+        .iter()
+        .filter(|cluster| cluster.metadata.deletion_timestamp.is_none())
+        .map(|cluster| ClusterName::from(cluster.name_any()))
+        .collect()
 }
 
 fn remember(context: &Shared, name: &NamespacedName, gathered: &Gathered, decision: &Decision) {

@@ -34,6 +34,7 @@ impl Product {
                 mode: "test".to_owned(),
                 poll_interval: Duration::from_secs(1),
                 probe_interval: Duration::from_secs(1),
+                release_after: Duration::from_secs(5),
             },
             git: FetcherOptions {
                 allow_local: true,

@@ -1,7 +1,7 @@
 //! A hub, two members, a repository and the product over them, with the words
 //! that scenarios are written in.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use anyhow::{Context, Result};
@@ -37,6 +37,8 @@ pub struct World {
     /// Whose files are in it.
     pub source: Source,
     ground: Ground,
+    /// Members whose API servers are stopped.
+    down: BTreeSet<String>,
 }
 
 impl World {
@@ -53,6 +55,7 @@ impl World {
             repo: GitFixture::from_folder(&folder)?,
             source,
             ground,
+            down: BTreeSet::new(),
         };
         serve(&world.hub, &crds::all()?).await?;
         for (name, member) in &world.members {
@@ -89,7 +92,7 @@ impl World {
         Ok(())
     }
 
-    /// Starts the product and waits until it has found both members.
+    /// Starts the product and waits until it has found the members that are up.
     pub async fn start_product(&mut self) {
         let url = self.repo.url();
         let mut git = GitConfig::none();
@@ -100,7 +103,11 @@ impl World {
             git = git.with_instead_of(channel, url.as_str());
         }
         self.product = Some(Product::start(self.hub.clone(), git).await.unwrap());
-        for name in self.members.keys() {
+        for name in self
+            .members
+            .keys()
+            .filter(|name| !self.down.contains(*name))
+        {
             self.await_available(name, true).await;
         }
     }
@@ -110,10 +117,15 @@ impl World {
         self.product.as_ref().unwrap()
     }
 
+    /// Ends the product.
+    pub async fn end_product(&mut self) {
+        self.product.take().unwrap().end().await;
+    }
+
     /// Ends the product and starts another with nothing but what the hub, the
     /// members and git hold.
     pub async fn restart_product(&mut self) {
-        self.product.take().unwrap().end().await;
+        self.end_product().await;
         self.start_product().await;
     }
 
@@ -283,11 +295,13 @@ impl World {
     /// The member's API server disappears.
     pub fn stop_member(&mut self, cluster: &str) {
         self.ground.stop(cluster).unwrap();
+        self.down.insert(cluster.to_owned());
     }
 
     /// It comes back; a new client, since the old one may hold dead streams.
     pub async fn start_member(&mut self, cluster: &str) {
         self.ground.start(cluster).await.unwrap();
+        self.down.remove(cluster);
         self.members = self.ground.members().await.unwrap();
     }
 

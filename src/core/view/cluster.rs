@@ -14,6 +14,7 @@ use super::{Address, Chip, FleetView, Listing, Query, Text, Tone, activity, age}
 use crate::api::ClusterName;
 use crate::api::cluster::ManagedCluster;
 use crate::core::fleet::{ClusterSnapshot, Connection, FleetSnapshot};
+use crate::core::removal;
 
 /// Label that puts a cluster into a set (OCM).
 const SET_LABEL: &str = "cluster.open-cluster-management.io/clusterset";
@@ -367,6 +368,12 @@ fn facts(row: &ClusterRow, snapshot: &ClusterSnapshot) -> Vec<(String, Text)> {
         .join(", ");
         fact("Allocatable", Some(Text::new().plain(amounts)));
     }
+    let owed = snapshot.object.metadata.annotations.as_ref();
+    let owed = owed.map(removal::owed).unwrap_or_default();
+    fact(
+        "To be removed when it answers",
+        removal::written(&owed).map(|names| Text::new().code(names)),
+    );
     let mut taints = Text::new();
     for (index, taint) in row.taints.iter().enumerate() {
         taints = taints.plain(if index == 0 { "" } else { ", " }).code(taint);

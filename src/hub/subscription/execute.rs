@@ -9,7 +9,6 @@ use jiff::Timestamp;
 use super::Gathered;
 use crate::api::apps::Subscription;
 use crate::api::{ClusterName, NamespacedName};
-use crate::core::activity::Severity;
 use crate::core::delivery::DeliveryPhase;
 use crate::core::desired::{DesiredInput, DesiredSet, Owner, desired_set};
 use crate::core::fleet::{CommitFacts, Connection, RevisionRecord};
@@ -23,24 +22,37 @@ use crate::member::Desire;
 
 /// How often a deletion looks at members that do not answer.
 pub(super) const RELEASE_CHECK: Duration = Duration::from_secs(5);
-/// How long a deletion waits for a member that does not answer. Then the
-/// Subscription goes, and what is left there is shown as orphaned.
-const RELEASE_AFTER_SECONDS: i64 = 300;
 /// Revisions that are remembered.
 const HISTORY: usize = 20;
 
-/// Tells the members what the decision wishes. True when the Subscription is
-/// being deleted and nothing of it is left that could be removed.
+/// What a deletion still has on the members.
+#[derive(Debug, Default)]
+pub(super) struct Left {
+    /// Clusters that have something to remove and can be waited for.
+    removing: BTreeSet<ClusterName>,
+    /// Clusters that have not answered for too long to be waited for.
+    pub(super) overdue: BTreeSet<ClusterName>,
+}
+
+impl Left {
+    /// Whether nothing is left that is worth waiting for.
+    pub(super) fn ended(&self) -> bool {
+        self.removing.is_empty()
+    }
+}
+
+/// Tells the members what the decision wishes, and says what is still to be
+/// removed from them.
 pub(super) fn execute(
     context: &Shared,
     name: &NamespacedName,
     subscription: &Subscription,
     gathered: &Gathered,
     decision: &Decision,
-) -> bool {
+) -> Left {
     let desired = desired(context, name, subscription, gathered);
     let mut asked = BTreeSet::new();
-    let mut gone = true;
+    let mut left = Left::default();
     for (cluster, wish) in &decision.wishes {
         match (wish, &desired) {
             (Wish::Deliver, Some(desired)) => {
@@ -51,9 +63,16 @@ pub(super) fn execute(
             }
             (Wish::Remove, _) => {
                 context.pool.desire(cluster, name, Desire::Remove);
-                if !removed(context, name, cluster, subscription) {
-                    asked.insert(cluster.clone());
-                    gone = false;
+                match removed(context, name, cluster, subscription) {
+                    Removal::Done => {}
+                    Removal::UnderWay => {
+                        asked.insert(cluster.clone());
+                        left.removing.insert(cluster.clone());
+                    }
+                    Removal::Overdue => {
+                        asked.insert(cluster.clone());
+                        left.overdue.insert(cluster.clone());
+                    }
                 }
             }
             (Wish::Hold, _) | (Wish::Deliver, None) => {
@@ -74,52 +93,43 @@ pub(super) fn execute(
         .entry(name.clone())
         .or_default()
         .asked = asked;
-    gathered.inputs.deleting && gone
+    left
 }
 
-/// Whether nothing is left on a cluster that could be removed.
+enum Removal {
+    Done,
+    UnderWay,
+    Overdue,
+}
+
+/// How far a removal has come on a cluster that the hub has.
 fn removed(
     context: &Shared,
     name: &NamespacedName,
     cluster: &ClusterName,
     subscription: &Subscription,
-) -> bool {
-    match context.pool.connection(cluster) {
-        // Left the hub: nobody can reach it any more.
-        None => true,
-        Some(Connection::Reachable { .. }) => {
-            context.pool.holds(cluster, name) == Some(false)
-                && context
-                    .pool
-                    .delivery(cluster, name)
-                    .is_none_or(|delivery| delivery.phase == DeliveryPhase::Removed)
-        }
-        Some(_) => overdue(context, name, cluster, subscription),
+) -> Removal {
+    if let Some(Connection::Reachable { .. }) = context.pool.connection(cluster) {
+        let gone = context.pool.holds(cluster, name) == Some(false)
+            && context
+                .pool
+                .delivery(cluster, name)
+                .is_none_or(|delivery| delivery.phase == DeliveryPhase::Removed);
+        return if gone {
+            Removal::Done
+        } else {
+            Removal::UnderWay
+        };
     }
-}
-
-fn overdue(
-    context: &Shared,
-    name: &NamespacedName,
-    cluster: &ClusterName,
-    subscription: &Subscription,
-) -> bool {
     let Some(deleted) = &subscription.metadata.deletion_timestamp else {
-        return false;
+        return Removal::UnderWay;
     };
-    let overdue = Timestamp::now().duration_since(deleted.0).as_secs() > RELEASE_AFTER_SECONDS;
-    if overdue {
-        context.note(
-            Severity::Warning,
-            "Orphaned",
-            format!(
-                "{name} is deleted, but {cluster} did not answer: what it left there is orphaned"
-            ),
-            Some(name),
-            Some(cluster),
-        );
+    let waited = Timestamp::now().duration_since(deleted.0).unsigned_abs();
+    if waited > context.options.release_after {
+        Removal::Overdue
+    } else {
+        Removal::UnderWay
     }
-    overdue
 }
 
 /// The desired set, made again only when something that it depends on changed.
