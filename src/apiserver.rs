@@ -113,6 +113,17 @@ pub enum ServeError {
     Tls(#[source] Box<dyn std::error::Error + Send + Sync>),
 }
 
+/// The store on disk takes no more: no write is acknowledged from then on, and
+/// reads may show what is not on disk. As etcd does, end the process; what was
+/// acknowledged is there when it starts again.
+#[derive(Debug, thiserror::Error)]
+#[error("the API server {name} cannot go on, and nothing that it acknowledged is lost")]
+pub struct StoreBroken {
+    name: String,
+    #[source]
+    source: durable::DurableError,
+}
+
 /// One API server. Cheap to clone: all clones serve the same objects.
 #[derive(Clone)]
 pub struct Server {
@@ -277,6 +288,14 @@ impl Server {
         let closing = self.inner.closing.clone();
         listen::serve(listener, config, router, faults, shutdown, closing).await;
         Ok(())
+    }
+
+    /// Ends when the store on disk takes no more; never for one in memory.
+    pub async fn broken(&self) -> StoreBroken {
+        StoreBroken {
+            name: self.inner.options.name.clone(),
+            source: self.inner.store.failed().await,
+        }
     }
 
     /// An administrator's kubeconfig for `server_url` (for example

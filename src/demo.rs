@@ -88,8 +88,14 @@ async fn live(
     let (acting, stop) = (&tasks.acting, &tasks.stop_acting);
     let running = product::start(&world, place, dashboard, acting, stop).await?;
     world.people(place, options.empty).await?;
-    report.follow(running.views(), options.empty).await;
-    std::future::pending().await
+    let told = async {
+        report.follow(running.views(), options.empty).await;
+        std::future::pending().await
+    };
+    tokio::select! {
+        never = told => Ok(never),
+        broken = world.broken() => Err(DemoError::part("the demo ends", broken)),
+    }
 }
 
 /// What runs, in two groups: the API servers end last, so that nobody sees

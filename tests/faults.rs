@@ -10,6 +10,8 @@
 
 #[path = "faults/audit.rs"]
 mod audit;
+#[path = "faults/disk.rs"]
+mod disk;
 #[path = "scenarios/ground.rs"]
 mod ground;
 #[path = "faults/leader.rs"]
@@ -26,6 +28,8 @@ mod source;
 mod sources;
 #[path = "support/support.rs"]
 mod support;
+#[path = "faults/watches.rs"]
+mod watches;
 #[path = "scenarios/world.rs"]
 mod world;
 

@@ -155,6 +155,19 @@ impl Durable {
             Err(_) => Err(DurableError::of("the writer stopped")),
         }
     }
+
+    /// Ends, with the reason, when the disk takes no more. Then what is in
+    /// memory is ahead of the disk for good.
+    pub(super) async fn failed(&self) -> DurableError {
+        let mut progress = self.progress.clone();
+        let failed = progress
+            .wait_for(|p| matches!(p, Progress::Failed(_)))
+            .await;
+        match failed.as_deref() {
+            Ok(Progress::Failed(error)) => error.clone(),
+            _ => DurableError::of("the writer stopped"),
+        }
+    }
 }
 
 impl Drop for Durable {

@@ -401,6 +401,14 @@ impl Store {
         }
     }
 
+    /// Ends when the disk takes no more; never for a store in memory.
+    pub(super) async fn failed(&self) -> DurableError {
+        match &self.durable {
+            Some(durable) => durable.failed().await,
+            None => std::future::pending().await,
+        }
+    }
+
     /// Events after `cursor`, and the revision up to which they are complete.
     pub(super) fn since(
         &self,

@@ -11,7 +11,7 @@ use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
-use crate::apiserver::{OpenError, Options, Server};
+use crate::apiserver::{OpenError, Options, ServeError, Server, StoreBroken};
 
 /// File that keeps the port, so that kubeconfigs stay good over restarts.
 const ADDRESS: &str = "api.address";
@@ -52,6 +52,12 @@ pub enum EmbeddedError {
         #[source]
         source: OpenError,
     },
+    /// The API cannot be served.
+    #[error("the hub's API ended")]
+    Serve(#[source] ServeError),
+    /// The disk takes no more.
+    #[error("the hub ends")]
+    Store(#[source] StoreBroken),
 }
 
 /// A running embedded hub.
@@ -62,19 +68,24 @@ pub struct EmbeddedHub {
     pub url: String,
     /// Kubeconfig of the administrator, mode 0600.
     pub kubeconfig: PathBuf,
-    serving: JoinHandle<()>,
+    serving: JoinHandle<Result<(), EmbeddedError>>,
 }
 
 impl EmbeddedHub {
     /// Waits until the API ended. Call it after the shutdown was asked for.
-    pub async fn ended(self) {
-        if self.serving.await.is_err() {
+    ///
+    /// # Errors
+    /// When it ended by itself, which asks for the shutdown too.
+    pub async fn ended(self) -> Result<(), EmbeddedError> {
+        self.serving.await.unwrap_or_else(|_| {
             tracing::warn!("the hub's API did not end cleanly");
-        }
+            Ok(())
+        })
     }
 }
 
-/// Opens the hub in `dir` and serves its API until `shutdown`.
+/// Opens the hub in `dir` and serves its API until `shutdown`, which is asked
+/// for when the API cannot go on.
 ///
 /// # Errors
 /// When the directory or the address cannot be used.
@@ -94,7 +105,7 @@ pub async fn embedded_hub(
     let address = listener
         .local_addr()
         .map_err(|source| EmbeddedError::Listen { address, source })?;
-    fs::write(&kept, format!("{address}\n")).map_err(file(&kept))?;
+    keep_address(&kept, address)?;
     let server = Server::open(Options::durable("hub", dir.join(STORE))).map_err(|source| {
         EmbeddedError::Open {
             path: dir.to_owned(),
@@ -106,9 +117,13 @@ pub async fn embedded_hub(
     write_secret(&kubeconfig, &server.kubeconfig(&url))?;
     let client = server.client();
     let serving = tokio::spawn(async move {
-        if let Err(error) = server.serve(listener, shutdown).await {
-            tracing::error!(error = %crate::hub::chain(&error), "the hub's API ended");
-        }
+        let watched = server.clone();
+        let ended = tokio::select! {
+            served = server.serve(listener, shutdown.clone()) => served.map_err(EmbeddedError::Serve),
+            broken = watched.broken() => Err(EmbeddedError::Store(broken)),
+        };
+        shutdown.cancel();
+        ended
     });
     Ok(EmbeddedHub {
         client,
@@ -116,6 +131,19 @@ pub async fn embedded_hub(
         kubeconfig,
         serving,
     })
+}
+
+/// Writes the address down when it is another. A full disk must not cost the
+/// one that is there: kubeconfigs hold it.
+fn keep_address(kept: &Path, address: SocketAddr) -> Result<(), EmbeddedError> {
+    let line = format!("{address}\n");
+    if fs::read_to_string(kept).is_ok_and(|there| there == line) {
+        return Ok(());
+    }
+    let fresh = kept.with_extension("new");
+    fs::write(&fresh, line)
+        .and_then(|()| fs::rename(&fresh, kept))
+        .map_err(file(kept))
 }
 
 /// Replaces a file by one that only its owner can read.

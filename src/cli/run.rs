@@ -113,7 +113,7 @@ pub(super) async fn run(args: RunArgs) -> anyhow::Result<ExitCode> {
     .await;
     shutdown.cancel();
     if let Some(hub) = embedded {
-        hub.ended().await;
+        hub.ended().await?;
     }
     led?;
     Ok(ExitCode::SUCCESS)

@@ -203,7 +203,7 @@ pub fn check_writer(inventory: &Inventory, hub_id: &str, stamp: Stamp) -> Result
         return conflict(
             "NewerLeader",
             format!(
-                "a later leader of this hub (term {}) has written here; this one (term {}) stands back",
+                "a later leader of this hub (term {}) has written here; this one (term {}) stands back; if there is no other, raise spec.leaseTransitions of the hub's Lease above that and restart",
                 inventory.stamp.transitions, stamp.transitions
             ),
         );

@@ -4,7 +4,8 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use futures::TryStreamExt as _;
+use futures::stream::FuturesUnordered;
+use futures::{StreamExt as _, TryStreamExt as _};
 use kube::Client;
 use kube::runtime::{WatchStreamExt as _, watcher};
 use tokio::sync::watch;
@@ -16,7 +17,7 @@ use super::control::Board;
 use super::place::Place;
 use super::{DemoError, MEMBERS, repository, seed};
 use crate::api::{ClusterName, crds};
-use crate::apiserver::{Fault as ServerFault, FaultSwitch};
+use crate::apiserver::{Fault as ServerFault, FaultSwitch, StoreBroken};
 use crate::hub::registration::{Registration, join};
 use crate::member::credential::MemberCredential;
 use crate::simulator::lighthouse;
@@ -66,6 +67,16 @@ impl World {
             members,
             fleet,
         })
+    }
+
+    /// Ends when the disk takes no more of one of them.
+    pub(super) async fn broken(&self) -> StoreBroken {
+        let all = self.members.iter().chain([&self.hub]);
+        let mut broken: FuturesUnordered<_> = all.map(|cluster| cluster.server.broken()).collect();
+        match broken.next().await {
+            Some(broken) => broken,
+            None => std::future::pending().await,
+        }
     }
 
     /// Clients of the members' own components, which no fault touches.

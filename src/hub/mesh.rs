@@ -4,7 +4,6 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use jiff::Timestamp;
 use kube::Client;
 use tokio::sync::watch;
 use tokio_util::sync::{CancellationToken, DropGuard};
@@ -57,7 +56,7 @@ impl Meshes {
             cluster.clone(),
             client,
             published,
-            Timestamp::now,
+            mesh::steady_now,
             stop.clone(),
         ));
         self.forward(cluster.clone(), seen.clone(), stop.clone());

@@ -47,6 +47,8 @@ pub struct SubscriptionRecord {
     pub reported: Option<SubscriptionReportFields>,
     /// Since when a report waits for what is under way.
     pub reporting: Option<Instant>,
+    /// Since when this process has seen it being deleted.
+    pub deleting: Option<Instant>,
     /// Failure of the last event, so that an event is sent once.
     pub announced: Option<Failure>,
     /// Whether this process has compared a failure with what an earlier one

@@ -11,6 +11,7 @@
 mod collect;
 mod once;
 mod source;
+mod steady;
 
 use std::sync::Arc;
 
@@ -26,6 +27,7 @@ use crate::core::mesh::observation::MeshKind;
 use crate::member::client::MemberClient;
 
 pub use once::{Once, ReadError, read};
+pub use steady::steady_now;
 
 /// Facts that may wait for the collector of a cluster.
 const QUEUE: usize = 512;
@@ -78,5 +80,5 @@ pub async fn observe_local(
     shutdown: CancellationToken,
 ) {
     let client = MemberClient::from_client(client);
-    observe(cluster, client, published, Timestamp::now, shutdown).await;
+    observe(cluster, client, published, steady_now, shutdown).await;
 }

@@ -1,7 +1,7 @@
 //! Two replicas of the built program, as a Deployment runs them: one leads,
 //! one waits, and one that ends is started again.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -44,6 +44,12 @@ impl Drop for Replica {
 impl Replicas {
     /// Starts two and waits until one leads. `election` are further flags.
     pub async fn start(world: &mut World, election: &[&str]) -> Self {
+        let kubeconfig = world.fleet().hub.kubeconfig_path();
+        Self::start_by(world, &kubeconfig, election).await
+    }
+
+    /// The same, with the hub reached by this kubeconfig.
+    pub async fn start_by(world: &mut World, kubeconfig: &Path, election: &[&str]) -> Self {
         let directory = TempDir::with_prefix("pilothouse-replicas-").unwrap();
         let git = directory.path().join("gitconfig");
         let rewrite = format!(
@@ -51,7 +57,6 @@ impl Replicas {
             world.repo.url()
         );
         std::fs::write(&git, rewrite).unwrap();
-        let kubeconfig = world.fleet().hub.kubeconfig_path();
         let mut flags = vec![
             "run".to_owned(),
             format!("--hub-kubeconfig={}", kubeconfig.display()),

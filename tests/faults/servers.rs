@@ -10,7 +10,7 @@ use crate::audit::audit;
 use crate::source::App;
 use crate::support::slow::SlowLine;
 use crate::support::{await_condition, objects};
-use crate::world::{GUESTBOOK, SOON, World, replicas as asked};
+use crate::world::{GUESTBOOK, SOON, World, expect, replicas as asked};
 use crate::{Replicas, SHORT, delivered};
 
 /// The hub answers again: waits until a replica leads and what was pushed
@@ -111,17 +111,19 @@ async fn member_black_holed_over_three_commits() {
     audit(&world, &before, SOON).await;
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn member_slow_over_three_commits() {
-    let Some((mut world, _replicas, before)) = delivered(&SHORT).await else {
-        return;
-    };
+/// The port of an URL.
+pub fn port_of(url: &str) -> u16 {
+    url.rsplit(':').next().unwrap().parse().unwrap()
+}
+
+/// Has the product reach aws-sub2 over a line, and waits until a push has gone
+/// that way. The line, and the server's port.
+pub async fn line_to_member(world: &mut World) -> (SlowLine, u16) {
     let plane = &world.fleet().members["aws-sub2"];
     let (url, kubeconfig) = (plane.url(), plane.kubeconfig());
-    let port = url.rsplit(':').next().unwrap().parse().unwrap();
-    let line = SlowLine::to(port).await.unwrap();
-    let slow = kubeconfig.replace(&url, &format!("https://127.0.0.1:{}", line.port()));
-    let secret = serde_json::json!({"data": {"kubeconfig": STANDARD.encode(slow)}});
+    let line = SlowLine::to(port_of(&url)).await.unwrap();
+    let over = kubeconfig.replace(&url, &format!("https://127.0.0.1:{}", line.port()));
+    let secret = serde_json::json!({"data": {"kubeconfig": STANDARD.encode(over)}});
     objects::SECRET
         .api(&world.hub, "aws-sub2")
         .patch(
@@ -139,6 +141,23 @@ async fn member_slow_over_three_commits() {
     })
     .await;
     world.push(App::RedisSlave, "service.yaml", "port: 6379", "port: 6380");
+    world
+        .await_object("aws-sub2", objects::SERVICE, "redis-slave", |service| {
+            expect(
+                &service["spec"]["ports"][0]["port"],
+                &serde_json::json!(6380),
+            )
+        })
+        .await;
+    (line, port_of(&url))
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn member_slow_over_three_commits() {
+    let Some((mut world, _replicas, before)) = delivered(&SHORT).await else {
+        return;
+    };
+    let (line, _) = line_to_member(&mut world).await;
     let before = audit(&world, &before, SOON).await;
     line.delay(Duration::from_secs(5));
     other_members_go_on(&world).await;

@@ -12,7 +12,7 @@ use tokio::sync::mpsc;
 use tokio::time::Instant;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
-/// The listener; dropping it closes it.
+/// The listener; dropping it closes it and cuts what runs over it.
 pub struct SlowLine {
     port: u16,
     delay_ms: Arc<AtomicU64>,
@@ -23,7 +23,12 @@ pub struct SlowLine {
 impl SlowLine {
     /// A line to `127.0.0.1:PORT` without any delay yet.
     pub async fn to(server: u16) -> Result<Self> {
-        let listener = TcpListener::bind("127.0.0.1:0").await?;
+        Self::between(0, server).await
+    }
+
+    /// A line from `127.0.0.1:PORT`, for example where one was before.
+    pub async fn between(port: u16, server: u16) -> Result<Self> {
+        let listener = TcpListener::bind(("127.0.0.1", port)).await?;
         let port = listener.local_addr()?.port();
         let delay_ms = Arc::new(AtomicU64::new(0));
         let shutdown = CancellationToken::new();

@@ -77,16 +77,6 @@ impl Pulse {
             Beat::Unheard
         }
     }
-
-    /// When the verdict changes if nothing more is heard; `None` when it already has.
-    #[must_use]
-    pub fn next_change(&self, now: Timestamp) -> Option<Timestamp> {
-        let at = self
-            .heard_at
-            .checked_add(SILENT_AFTER + SignedDuration::from_millis(1))
-            .ok()?;
-        (at > now).then_some(at)
-    }
 }
 
 #[cfg(test)]
@@ -119,13 +109,5 @@ mod tests {
             Pulse::first("odd", at(0)).judge(at(21)),
             Beat::Silent { since: at(0) }
         );
-    }
-
-    #[test]
-    fn the_next_change_is_when_silence_begins() {
-        let pulse = Pulse::first("1800000000", at(0));
-        let change = pulse.next_change(at(0)).unwrap();
-        assert_eq!(pulse.judge(change), Beat::Silent { since: at(0) });
-        assert_eq!(pulse.next_change(change), None);
     }
 }

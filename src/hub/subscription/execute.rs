@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
 
@@ -124,7 +124,17 @@ fn removed(
     let Some(deleted) = &subscription.metadata.deletion_timestamp else {
         return Removal::UnderWay;
     };
-    let waited = Timestamp::now().duration_since(deleted.0).unsigned_abs();
+    // Two clocks: a restart does not begin the wait anew, and a clock that is
+    // set back does not lengthen it.
+    let since_deletion = Timestamp::now().duration_since(deleted.0);
+    let since_seen = context
+        .subscriptions()
+        .entry(name.clone())
+        .or_default()
+        .deleting
+        .get_or_insert_with(Instant::now)
+        .elapsed();
+    let waited = since_seen.max(Duration::try_from(since_deletion).unwrap_or_default());
     if waited > context.options.release_after {
         Removal::Overdue
     } else {
