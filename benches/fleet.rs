@@ -20,6 +20,8 @@
 
 #[path = "fleet/binary.rs"]
 mod binary;
+#[path = "fleet/fault.rs"]
+mod fault;
 #[path = "fleet/git_server.rs"]
 mod git_server;
 #[path = "fleet/ground.rs"]
@@ -84,6 +86,8 @@ enum Group {
     Poll,
     /// A kind that comes to be served.
     Kind,
+    /// A member in trouble beside another.
+    Fault,
 }
 
 fn main() -> Result<()> {
@@ -137,6 +141,7 @@ async fn on_ground(
         Group::Applications,
         Group::Poll,
         Group::Kind,
+        Group::Fault,
     ]
     .into_iter()
     .any(&wants)
@@ -160,6 +165,9 @@ async fn on_ground(
     }
     if wants(Group::Kind) {
         rows::kind(&mut stage, rows).await?;
+    }
+    if wants(Group::Fault) {
+        fault::trouble(&mut stage, rows).await?;
     }
     if let Some(product) = stage.product.take() {
         let output = product.output();

@@ -65,7 +65,8 @@ pub async fn poll(stage: &mut Stage, rows: &mut Rows) -> Result<()> {
     Ok(())
 }
 
-async fn first_push(stage: &Stage) -> Result<()> {
+/// Delivers an application to every cluster.
+pub async fn first_push(stage: &Stage) -> Result<()> {
     stage.push(&[config_map("push", "first")])?;
     stage.place("everywhere").await?;
     stage.subscribe("push", "push", "everywhere").await?;
@@ -80,7 +81,8 @@ async fn pause(number: usize) {
     tokio::time::sleep(Duration::from_millis(pause)).await;
 }
 
-async fn push(stage: &Stage, generation: &str, announced: bool) -> Result<Duration> {
+/// Pushes a change of it; the time until it is live.
+pub async fn push(stage: &Stage, generation: &str, announced: bool) -> Result<Duration> {
     let commit = stage.push(&[config_map("push", generation)])?;
     let pushed = Instant::now();
     if announced {

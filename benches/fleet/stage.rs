@@ -52,7 +52,7 @@ pub struct Stage {
     webhook: String,
     web: web_client::Web,
     directory: TempDir,
-    _ground: Ground,
+    ground: Ground,
 }
 
 impl Stage {
@@ -78,7 +78,7 @@ impl Stage {
             repository,
             git,
             directory,
-            _ground: ground,
+            ground,
         };
         definitions::install(&stage.hub.calls).await?;
         stage.join().await?;
@@ -118,6 +118,14 @@ impl Stage {
         self.directory.path().join(name)
     }
 
+    /// URL and admin's kubeconfig of a server.
+    pub fn kubeconfig_of(&self, which: usize) -> Result<(String, String)> {
+        let text = self.ground.kubeconfig(which);
+        let file: serde_json::Value = serde_yaml::from_str(&text)?;
+        let url = file["clusters"][0]["cluster"]["server"].as_str();
+        Ok((url.context("no server")?.to_owned(), text))
+    }
+
     /// A folder that ends with the stage.
     pub fn directory(&self) -> &Path {
         self.directory.path()
@@ -125,23 +133,26 @@ impl Stage {
 
     /// Starts the binary on the hub and waits until the member is available.
     pub async fn start_product(&mut self, poll: &str) -> Result<()> {
+        self.start_product_with(poll, &[]).await
+    }
+
+    /// The same, with further flags.
+    pub async fn start_product_with(&mut self, poll: &str, more: &[&str]) -> Result<()> {
         let hub = self.file(&format!("{HUB}.kubeconfig"));
         let cache = self.file("git-cache");
         let (hub, cache) = (hub.display().to_string(), cache.display().to_string());
-        let product = Product::start(
-            self.directory.path(),
-            &[
-                "run",
-                "--hub-kubeconfig",
-                &hub,
-                "--listen",
-                "127.0.0.1:0",
-                "--git-cache",
-                &cache,
-                "--poll-interval",
-                poll,
-            ],
-        )?;
+        let flags = [
+            "run",
+            "--hub-kubeconfig",
+            &hub,
+            "--listen",
+            "127.0.0.1:0",
+            "--git-cache",
+            &cache,
+            "--poll-interval",
+            poll,
+        ];
+        let product = Product::start(self.directory.path(), &[&flags, more].concat())?;
         let product = self.product.insert(product);
         let address = product.said("dashboard on http://").await?;
         self.webhook = format!("http://{address}/webhook");
