@@ -2,11 +2,13 @@
 //! hub, one serves the dashboard; both end with a cancellation token.
 
 mod embedded;
+mod identities;
 mod metrics;
 pub mod operators;
 mod served;
 pub mod standby;
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -25,7 +27,10 @@ use crate::hub::sources::Sources;
 use crate::hub::stores::{Changes, Stores};
 use crate::hub::{controller, fleet, webhook};
 use crate::member::{Pool, PoolOptions};
+use crate::web::access::Access;
 use crate::web::{self, WebOptions, WebState, WebhookAnswer, WebhookSink};
+
+pub use identities::authoriser;
 
 pub use embedded::{EmbeddedError, EmbeddedHub, embedded_hub};
 
@@ -212,13 +217,15 @@ impl Running {
     }
 }
 
-/// Serves dashboard and webhook on `listener` until `shutdown`.
+/// Serves dashboard and webhook on `listener` until `shutdown`. `access` says
+/// who may look.
 ///
 /// # Errors
 /// When the listener fails.
 pub async fn serve_web(
     running: &Running,
     listener: TcpListener,
+    access: Access,
     shutdown: CancellationToken,
 ) -> std::io::Result<()> {
     let options = WebOptions::for_listener(listener.local_addr()?);
@@ -227,8 +234,11 @@ pub async fn serve_web(
         Some(running.webhook()),
         shutdown.clone(),
         options,
+        access,
     );
-    axum::serve(listener, web::router(state))
+    // A trusted proxy is known by where its connections come from.
+    let service = web::router(state).into_make_service_with_connect_info::<SocketAddr>();
+    axum::serve(listener, service)
         .with_graceful_shutdown(shutdown.cancelled_owned())
         .await
 }

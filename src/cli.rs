@@ -2,6 +2,7 @@
 
 mod cluster;
 mod connect;
+mod dashboard;
 mod members;
 mod run;
 pub mod show;
@@ -32,7 +33,7 @@ enum Command {
     /// Bring up a hub, two members with Submariner and a git repository on this machine.
     Demo(DemoArgs),
     /// Run the controllers and the dashboard against a hub.
-    Run(RunArgs),
+    Run(Box<RunArgs>),
     /// Register, list and remove member clusters.
     #[command(subcommand)]
     Cluster(cluster::ClusterCommand),
@@ -78,6 +79,8 @@ struct RunArgs {
     /// Address of the dashboard and the webhook.
     #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:8080")]
     listen: SocketAddr,
+    #[command(flatten)]
+    dashboard: dashboard::DashboardArgs,
     /// Address of /metrics, /livez and /readyz [default: none; 127.0.0.1:8081 is usual]
     #[arg(long, value_name = "ADDR")]
     operators_listen: Option<SocketAddr>,
@@ -151,6 +154,9 @@ struct DemoArgs {
     /// Address of the dashboard and the webhook.
     #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:8080")]
     listen: SocketAddr,
+    /// Show everything to everyone who reaches --listen, also from other machines.
+    #[arg(long)]
+    dashboard_open: bool,
     /// Do not apply the three applications.
     #[arg(long)]
     empty: bool,
@@ -202,7 +208,7 @@ pub fn main() -> ExitCode {
 async fn dispatch(command: Command) -> anyhow::Result<ExitCode> {
     match command {
         Command::Demo(args) => demo(args).await,
-        Command::Run(args) => run::run(args).await,
+        Command::Run(args) => run::run(*args).await,
         Command::Cluster(command) => cluster::run(command).await,
         Command::Show { hub, what } => members::show(&hub, &what).await,
         Command::Crds => {
@@ -222,6 +228,8 @@ async fn demo(args: DemoArgs) -> anyhow::Result<ExitCode> {
             Ok(ExitCode::SUCCESS)
         }
         None => {
+            dashboard::open(args.listen, args.dashboard_open)
+                .map_err(|_| anyhow::anyhow!("the demo asks nobody who it is, and {} can be reached from other machines; add --dashboard-open if that is meant", args.listen))?;
             crate::demo::run(crate::demo::DemoOptions {
                 dir: args.dir,
                 listen: args.listen,

@@ -5,11 +5,16 @@
 //! one [`FleetView`] and never holds a Kubernetes client: what it can show is
 //! what the view holds.
 
+pub mod access;
 mod assets;
+mod cuts;
 mod filters;
+mod frame;
 mod headers;
 mod live;
+mod login;
 mod pages;
+mod refusals;
 mod webhook;
 
 use std::net::SocketAddr;
@@ -17,6 +22,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
+use axum::extract::DefaultBodyLimit;
 use axum::http::{StatusCode, header};
 use axum::middleware;
 use axum::routing::{get, post};
@@ -29,6 +35,8 @@ use tower_http::compression::CompressionLayer;
 use tower_http::timeout::TimeoutLayer;
 use tower_http::trace::TraceLayer;
 
+use self::access::Access;
+use self::cuts::Cuts;
 pub use self::webhook::{WebhookAnswer, WebhookSink};
 use crate::core::view::FleetView;
 
@@ -40,18 +48,22 @@ pub struct WebState {
     shutdown: CancellationToken,
     options: WebOptions,
     live: Arc<Semaphore>,
+    access: Access,
+    cuts: Arc<Cuts>,
 }
 
 impl WebState {
     /// `view` is the latest read model; when its sender goes away, live
     /// streams end. `webhook` takes pushes; without it they are answered 503.
     /// `shutdown` ends the live streams, so that a graceful stop can finish.
+    /// `access` says who may look; pushes and the pages' own files are open.
     #[must_use]
     pub fn new(
         view: watch::Receiver<Arc<FleetView>>,
         webhook: Option<WebhookSink>,
         shutdown: CancellationToken,
         options: WebOptions,
+        access: Access,
     ) -> Self {
         let live = Arc::new(Semaphore::new(options.live_clients));
         Self {
@@ -60,6 +72,8 @@ impl WebState {
             shutdown,
             options,
             live,
+            access,
+            cuts: Arc::default(),
         }
     }
 }
@@ -124,8 +138,10 @@ pub enum Hosts {
 /// Every route of the listener for people.
 pub fn router(state: WebState) -> Router {
     let options = state.options;
+    let referrer = headers::Referrer::of(&state.access);
     let timeout = TimeoutLayer::with_status_code(StatusCode::GATEWAY_TIMEOUT, options.timeout);
     let answers = pages::routes()
+        .merge(sign_in())
         .route("/-/static/{name}", get(assets::serve))
         .route(
             "/favicon.ico",
@@ -155,8 +171,18 @@ pub fn router(state: WebState) -> Router {
         .layer(GlobalConcurrencyLimitLayer::new(options.concurrency));
     people
         .merge(pushes)
-        .layer(middleware::from_fn(headers::secure))
+        .layer(middleware::from_fn_with_state(referrer, headers::secure))
         .layer(CatchPanicLayer::new())
         .layer(TraceLayer::new_for_http())
         .with_state(state)
+}
+
+/// Largest form of the login page, in bytes: a token and a path.
+const LOGIN_BODY: usize = 16 << 10;
+
+fn sign_in() -> Router<WebState> {
+    Router::new()
+        .route("/login", get(login::show).post(login::enter))
+        .route("/logout", post(login::leave))
+        .layer(DefaultBodyLimit::max(LOGIN_BODY))
 }

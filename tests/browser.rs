@@ -19,7 +19,8 @@ use std::sync::Arc;
 use driver::Browser;
 use jiff::Timestamp;
 use pilothouse::core::mesh::CableState;
-use pilothouse::core::view::{Facts, FleetView, example};
+use pilothouse::core::view::{Facts, FleetView, Visible, example};
+use pilothouse::web::access::{Access, Asked, Presented, Reader, Refusal};
 use pilothouse::web::{WebOptions, WebState, router};
 use serde_json::json;
 use tokio::sync::watch;
@@ -138,12 +139,16 @@ struct Site {
 
 impl Site {
     async fn serve(facts: Facts) -> Self {
+        Self::guarded(facts, Access::Open).await
+    }
+
+    async fn guarded(facts: Facts, access: Access) -> Self {
         let (views, view) = watch::channel(Arc::new(FleetView::build(facts)));
         let shutdown = CancellationToken::new();
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let options = WebOptions::for_listener(address);
-        let app = router(WebState::new(view, None, shutdown.clone(), options));
+        let app = router(WebState::new(view, None, shutdown.clone(), options, access));
         let ended = shutdown.clone();
         tokio::spawn(async move {
             axum::serve(listener, app)
@@ -462,5 +467,60 @@ async fn the_demo_is_seen_in_both_themes_and_its_cable_going_down_live() {
         .until("document.querySelectorAll('.fig[data-tone=ok]').length === 5")
         .await;
     assert_eq!(browser.console_errors().await, Vec::<String>::new());
+    browser.quit().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_reader_signs_in_with_a_token_and_out_again() {
+    if !browser_is_there() {
+        return;
+    }
+    let authoriser: pilothouse::web::access::Authoriser = Arc::new(|presented, _| {
+        Box::pin(async move {
+            match presented {
+                Presented::Token(token) if token.reveal() == "right" => Ok(Reader {
+                    name: "ada".into(),
+                    visible: Arc::new(Visible::all()),
+                }),
+                _ => Err(Refusal::Unknown),
+            }
+        })
+    });
+    let access = Access::Asked(Asked {
+        authoriser,
+        proxy: None,
+    });
+    let site = Site::guarded(example::facts(Timestamp::now()), access).await;
+    let browser = Browser::start().await;
+    browser.size(1280, 900).await;
+    browser.open(&site.url("/clusters?q=aws")).await;
+    for (token, then) in [
+        ("wrong", "document.querySelector('[role=alert]') !== null"),
+        (
+            "right",
+            "location.pathname + location.search === '/clusters?q=aws'",
+        ),
+    ] {
+        browser
+            .until("document.getElementById('token') !== null")
+            .await;
+        let enter = format!(
+            "document.getElementById('token').value = '{token}'; document.querySelector('button').click()"
+        );
+        browser.run(&enter).await;
+        browser.until(then).await;
+    }
+    browser
+        .until("document.getElementById('connection').textContent === 'live'")
+        .await;
+    expect_words(&browser, "/clusters", &["ada", "Sign out", "aws-sub1"]).await;
+    let cookie = browser.run("return document.cookie").await;
+    assert_eq!(cookie, json!(""), "scripts read no cookie");
+    browser
+        .run("document.querySelector('.leave button').click()")
+        .await;
+    browser.until("location.pathname === '/login'").await;
+    browser.open(&site.url("/clusters")).await;
+    browser.until("location.pathname === '/login'").await;
     browser.quit().await;
 }

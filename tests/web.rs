@@ -8,13 +8,15 @@
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use axum::body::Body;
 use axum::http::{HeaderMap, Request, Response, StatusCode, header};
 use futures::{FutureExt as _, StreamExt as _};
 use jiff::Timestamp;
-use pilothouse::core::view::{Address, Facts, FleetView, Query, example};
+use pilothouse::core::view::{Address, Facts, FleetView, Query, Scope, Visible, example};
+use pilothouse::web::access::{Access, Asked, Presented, Reader, Refusal, TrustedProxy};
 use pilothouse::web::{Hosts, WebOptions, WebState, WebhookAnswer, WebhookSink, router};
 use serde_json::Value;
 use tokio::sync::watch;
@@ -57,9 +59,18 @@ fn options() -> WebOptions {
 }
 
 fn site_with(facts: Facts, webhook: Option<WebhookSink>, options: WebOptions) -> Site {
+    site_asking(facts, webhook, options, Access::Open)
+}
+
+fn site_asking(
+    facts: Facts,
+    webhook: Option<WebhookSink>,
+    options: WebOptions,
+    access: Access,
+) -> Site {
     let (views, view) = watch::channel(Arc::new(FleetView::build(facts)));
     let shutdown = CancellationToken::new();
-    let state = WebState::new(view, webhook, shutdown.clone(), options);
+    let state = WebState::new(view, webhook, shutdown.clone(), options, access);
     Site {
         views,
         shutdown,
@@ -642,4 +653,287 @@ async fn a_list_can_be_walked_by_its_links() {
             && html.contains("cluster-0050")
             && html.contains("value=\"cluster\"")
     );
+}
+
+fn only(names: &[&str]) -> Scope {
+    Scope::Only(names.iter().map(|name| (*name).to_owned()).collect())
+}
+
+/// `admin` reads everything, `dev` the guestbook and one cluster, `nobody`
+/// nothing; `down` finds no API. Other tokens are unknown; a proxied user has
+/// the rights of the token of that name.
+fn asked(proxy: Option<TrustedProxy>) -> Asked {
+    let authoriser: pilothouse::web::access::Authoriser = Arc::new(|presented, _| {
+        let name = match presented {
+            Presented::Token(token) => token.reveal().to_owned(),
+            Presented::Proxied { user, groups } => {
+                assert_eq!(groups, ["dev"]);
+                user
+            }
+        };
+        let visible = match name.as_str() {
+            "admin" => Ok(Visible::all()),
+            "dev" => Ok(Visible {
+                clusters: only(&["aws-sub2"]),
+                applications: only(&["guestbook"]),
+                ..Visible::default()
+            }),
+            "nobody" => Ok(Visible::default()),
+            "down" => Err(Refusal::Unavailable("The API is away.".into())),
+            _ => Err(Refusal::Unknown),
+        };
+        async move {
+            Ok(Reader {
+                name: format!("user-{name}"),
+                visible: Arc::new(visible?),
+            })
+        }
+        .boxed()
+    });
+    Asked { authoriser, proxy }
+}
+
+fn guarded(proxy: Option<TrustedProxy>) -> Site {
+    let access = Access::Asked(asked(proxy));
+    site_asking(example::facts(now()), None, options(), access)
+}
+
+async fn text(response: Response<Body>) -> String {
+    let body = axum::body::to_bytes(response.into_body(), 8 << 20).await;
+    String::from_utf8(body.unwrap().to_vec()).unwrap()
+}
+
+fn get_as(path: &str, name: header::HeaderName, value: &str) -> Request<Body> {
+    let request = Request::get(path).header(name, value);
+    request.body(Body::empty()).unwrap()
+}
+
+fn bearer(path: &str, token: &str) -> Request<Body> {
+    get_as(path, header::AUTHORIZATION, &format!("Bearer {token}"))
+}
+
+#[tokio::test]
+async fn who_is_not_known_sees_nothing_but_the_login() {
+    let site = guarded(None);
+    let style = links(&tokens(&site.get("/login").await.2))
+        .into_iter()
+        .find(|link| link.ends_with(".css"))
+        .unwrap();
+    for path in PAGES.into_iter().chain(["/no/such/page"]) {
+        let (status, headers, body) = site.get(path).await;
+        assert_eq!(status, StatusCode::SEE_OTHER, "{path}");
+        let to = pilothouse::core::view::address::encode(path);
+        assert_eq!(headers[header::LOCATION], format!("/login?to={to}"));
+        assert!(body.is_empty(), "{path}");
+        let (status, headers, _) = site.get(&format!("/api/v1{path}")).await;
+        assert_eq!(status, StatusCode::UNAUTHORIZED, "{path}");
+        assert!(headers.contains_key(header::WWW_AUTHENTICATE));
+    }
+    assert_eq!(follow(&site, "/").await.status(), StatusCode::UNAUTHORIZED);
+    assert_eq!(site.get(&style).await.0, StatusCode::OK);
+    let push = Request::post("/webhook").body(Body::empty()).unwrap();
+    let status = site.send(push).await.status();
+    assert_eq!(status, StatusCode::SERVICE_UNAVAILABLE, "no sink, but open");
+}
+
+#[tokio::test]
+async fn a_token_that_is_not_accepted_is_told_from_none_and_from_an_api_that_is_away() {
+    let site = guarded(None);
+    for (path, token, status) in [
+        ("/", "wrong", 401),
+        ("/api/v1", "wrong", 401),
+        ("/", "down", 503),
+        ("/api/v1", "down", 503),
+        ("/", "admin", 200),
+    ] {
+        let response = site.send(bearer(path, token)).await;
+        assert_eq!(response.status(), status, "{path} {token}");
+        assert!(!text(response).await.contains("wrong"), "{path} {token}");
+    }
+    let expired = get_as("/clusters", header::COOKIE, "pilothouse=wrong");
+    let response = site.send(expired).await;
+    assert_eq!(
+        response.headers()[header::LOCATION],
+        "/login?to=%2Fclusters&again=1"
+    );
+}
+
+#[tokio::test]
+async fn pages_and_twins_show_what_the_reader_may_read() {
+    let site = guarded(None);
+    for (path, admin, dev, nobody) in [
+        ("/", 200, 200, 403),
+        ("/clusters", 200, 200, 403),
+        ("/clusters/aws-sub2", 200, 200, 403),
+        ("/clusters/edge-3", 200, 403, 403),
+        ("/clusters/nothing", 404, 403, 403),
+        ("/cables/aws-sub2/edge-3", 200, 403, 403),
+        ("/applications/guestbook/guestbook-app", 200, 200, 403),
+        ("/applications/metrics/node-exporter", 200, 403, 403),
+        ("/placements", 200, 403, 403),
+        ("/search?q=edge-3", 200, 200, 403),
+        ("/no/such/page", 404, 404, 404),
+    ] {
+        for (token, status) in [("admin", admin), ("dev", dev), ("nobody", nobody)] {
+            for prefix in ["", "/api/v1"] {
+                let path = format!("{prefix}{path}");
+                let response = site.send(bearer(&path, token)).await;
+                assert_eq!(response.status(), status, "{path} {token}");
+                let text = text(response).await;
+                if token == "dev" && status == 200 && !path.contains("search") {
+                    assert!(!text.contains("edge-3"), "{path}: {text}");
+                    assert!(!text.contains("node-exporter"), "{path}: {text}");
+                }
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_denied_page_names_the_right_and_is_sound_markup() {
+    let site = guarded(None);
+    let html = text(site.send(bearer("/clusters/edge-3", "dev")).await).await;
+    assert!(
+        html.contains(
+            "user-dev may not get managedclusters.cluster.open-cluster-management.io edge-3"
+        ),
+        "{html}"
+    );
+    let tokens = tokens(&html);
+    balanced("denied", &tokens);
+    accessible("denied", &html, &tokens);
+    inert("denied", &tokens);
+}
+
+#[tokio::test]
+async fn the_login_page_is_sound_markup() {
+    let site = guarded(None);
+    let (status, headers, html) = site.get("/login?to=%2Fclusters&again=1").await;
+    assert_eq!(status, StatusCode::OK);
+    assert_eq!(headers["referrer-policy"], "same-origin");
+    let tokens = tokens(&html);
+    balanced("login", &tokens);
+    accessible("login", &html, &tokens);
+    inert("login", &tokens);
+    assert!(html.contains("value=\"/clusters\"") && html.contains("not accepted any more"));
+}
+
+fn form(path: &str, body: &'static str, headers: &[(&str, &str)]) -> Request<Body> {
+    let mut request = Request::post(path)
+        .header(header::CONTENT_TYPE, "application/x-www-form-urlencoded")
+        .header(header::HOST, "hub:8080");
+    for (name, value) in headers {
+        request = request.header(*name, *value);
+    }
+    request.body(Body::from(body)).unwrap()
+}
+
+#[tokio::test]
+async fn a_token_becomes_a_cookie_that_scripts_and_other_sites_cannot_use() {
+    let site = guarded(None);
+    let own = ("origin", "http://hub:8080");
+    for (body, headers, status, cookie) in [
+        (
+            "token=dev&to=%2Fclusters",
+            vec![own],
+            303,
+            Some("pilothouse=dev; Path=/; HttpOnly; SameSite=Strict"),
+        ),
+        (
+            "token=+dev%0A",
+            vec![own, ("x-forwarded-proto", "https")],
+            303,
+            Some("__Host-pilothouse=dev; Path=/; HttpOnly; SameSite=Strict; Secure"),
+        ),
+        ("token=wrong", vec![own], 401, None),
+        ("token=a+b", vec![own], 400, None),
+        ("token=down", vec![own], 503, None),
+        ("token=dev", vec![], 403, None),
+        ("token=dev", vec![("origin", "http://evil")], 403, None),
+        (
+            "token=dev",
+            vec![("sec-fetch-site", "cross-site"), own],
+            403,
+            None,
+        ),
+    ] {
+        let response = site.send(form("/login", body, &headers)).await;
+        assert_eq!(response.status(), status, "{body} {headers:?}");
+        let set = response.headers().get(header::SET_COOKIE);
+        assert_eq!(
+            set.map(|set| set.to_str().unwrap()),
+            cookie,
+            "{body} {headers:?}"
+        );
+        if body.contains("to=") {
+            assert_eq!(response.headers()[header::LOCATION], "/clusters");
+        }
+    }
+    let page = site
+        .send(get_as("/", header::COOKIE, "pilothouse=dev"))
+        .await;
+    let html = text(page).await;
+    assert!(html.contains("<b>user-dev</b>") && html.contains("action=\"/logout\""));
+    let out = site.send(form("/logout", "", &[own])).await;
+    let cookie = out.headers()[header::SET_COOKIE].to_str().unwrap();
+    assert!(cookie.starts_with("pilothouse=; ") && cookie.ends_with("Max-Age=0"));
+    let foreign = site.send(form("/logout", "", &[])).await;
+    assert_eq!(foreign.status(), StatusCode::FORBIDDEN);
+}
+
+#[tokio::test]
+async fn a_trusted_proxy_names_the_reader_and_nobody_else_does() {
+    use axum::extract::ConnectInfo;
+    let proxy = TrustedProxy {
+        from: vec!["10.0.0.5".parse().unwrap()],
+        user: header::HeaderName::from_static("x-remote-user"),
+        group: header::HeaderName::from_static("x-remote-group"),
+    };
+    let site = guarded(Some(proxy));
+    for (peer, status) in [("10.0.0.5:1", 200), ("10.0.0.6:1", 401)] {
+        let mut request = get_as(
+            "/api/v1/clusters/aws-sub2",
+            header::HeaderName::from_static("x-remote-user"),
+            "dev",
+        );
+        request
+            .headers_mut()
+            .insert("x-remote-group", header::HeaderValue::from_static("dev"));
+        let peer: std::net::SocketAddr = peer.parse().unwrap();
+        request.extensions_mut().insert(ConnectInfo(peer));
+        assert_eq!(site.send(request).await.status(), status, "{peer}");
+    }
+}
+
+#[tokio::test]
+async fn a_followed_page_is_cut_and_ends_with_the_token() {
+    let dev = AtomicBool::new(true);
+    let dev = Arc::new(dev);
+    let inner = asked(None).authoriser;
+    let allowed = Arc::clone(&dev);
+    let authoriser: pilothouse::web::access::Authoriser = Arc::new(move |presented, view| {
+        if allowed.load(Ordering::SeqCst) {
+            inner(presented, view)
+        } else {
+            async { Err(Refusal::Unknown) }.boxed()
+        }
+    });
+    let asked = Asked {
+        authoriser,
+        proxy: None,
+    };
+    let site = site_asking(example::facts(now()), None, options(), Access::Asked(asked));
+    let response = site.send(bearer("/live?page=%2Fclusters", "dev")).await;
+    assert_eq!(response.status(), StatusCode::OK);
+    let mut body = response.into_body().into_data_stream();
+    let first = events(&mut body, |text| text.contains("event: rows")).await;
+    assert!(
+        first.contains("aws-sub2") && !first.contains("edge-3"),
+        "{first}"
+    );
+    dev.store(false, Ordering::SeqCst);
+    let mut facts = example::facts(now());
+    facts.generation = 2;
+    site.views.send_replace(Arc::new(FleetView::build(facts)));
+    events(&mut body, |text| text.contains("event: gone")).await;
 }

@@ -18,6 +18,7 @@ use crate::hub::context::HubOptions;
 use crate::hub::definitions;
 use crate::hub::leadership::Leadership;
 use crate::hub::lease::Elector;
+use crate::web::access::Access;
 
 /// How long answers of the standby may take once this process leads.
 const LAST_ANSWERS: Duration = Duration::from_secs(1);
@@ -30,6 +31,7 @@ const LAST_CALLS: Duration = Duration::from_secs(5);
 /// When the hub, git, or a listener cannot be used.
 pub(super) async fn run(args: RunArgs) -> anyhow::Result<ExitCode> {
     let shutdown = CancellationToken::new();
+    let dashboard = args.dashboard.choice(args.listen)?;
     // The standby's answers and the dashboard take turns on one socket.
     let socket = std::net::TcpListener::bind(args.listen).with_context(|| {
         format!(
@@ -107,7 +109,7 @@ pub(super) async fn run(args: RunArgs) -> anyhow::Result<ExitCode> {
         elector,
         client.clone(),
         options,
-        (listener, operators),
+        (listener, operators, dashboard.access(&client)),
         shutdown.clone(),
     )
     .await;
@@ -152,7 +154,7 @@ async fn lead(
     elector: Option<Elector>,
     client: Client,
     options: StartOptions,
-    (listener, operators): (TcpListener, Operators),
+    (listener, operators, access): (TcpListener, Operators, Access),
     shutdown: CancellationToken,
 ) -> anyhow::Result<()> {
     let leadership = options.leadership.clone();
@@ -172,7 +174,7 @@ async fn lead(
             eprintln!("dashboard on http://{}", listener.local_addr()?);
             let started = running.insert(started);
             operators.leads(started);
-            let served = app::serve_web(started, listener, shutdown.clone());
+            let served = app::serve_web(started, listener, access, shutdown.clone());
             served.await.context("the dashboard's listener failed")
         };
         tokio::select! {

@@ -28,6 +28,7 @@ pub mod revision;
 pub mod search;
 pub mod service;
 pub mod text;
+pub mod visible;
 pub mod word;
 
 use std::sync::Arc;
@@ -39,6 +40,7 @@ pub use address::Address;
 pub use listing::{Listing, Query};
 pub use placement::{PlacementId, Schedules};
 pub use text::{Span, Text};
+pub use visible::{Scope, Things, Visible};
 pub use word::{Chip, Tone};
 
 use crate::api::ClusterName;

@@ -14,6 +14,7 @@ use crate::app::{self, Running, StartOptions};
 use crate::git::{FetcherOptions, GitConfig};
 use crate::hub::context::HubOptions;
 use crate::hub::leadership::Leadership;
+use crate::web::access::Access;
 
 /// How often the repository is looked at: a push is to be seen at once.
 const POLL: Duration = Duration::from_secs(1);
@@ -52,7 +53,7 @@ pub(super) async fn start(
     let served = Arc::clone(&running);
     let stop = shutdown.clone();
     tracker.spawn(async move {
-        if let Err(error) = app::serve_web(&served, dashboard, stop).await {
+        if let Err(error) = app::serve_web(&served, dashboard, Access::Open, stop).await {
             tracing::error!(%error, "the dashboard of the demo ended");
         }
     });

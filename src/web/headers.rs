@@ -8,6 +8,7 @@ use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 
 use super::Hosts;
+use super::access::Access;
 
 /// Pages: own style, own script, own images, own stream; nothing else.
 const PAGE: &str = "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self' data:; \
@@ -27,8 +28,27 @@ fn policy(content_type: &str) -> &'static str {
     }
 }
 
+/// What a browser tells a site that a page links to. Forms are sent with
+/// `Origin: null` under `no-referrer`, so where there is a form to sign in, our
+/// own site is told and no other.
+#[derive(Clone, Copy)]
+pub(crate) struct Referrer(&'static str);
+
+impl Referrer {
+    pub(crate) fn of(access: &Access) -> Self {
+        Self(match access {
+            Access::Open => "no-referrer",
+            Access::Asked(_) => "same-origin",
+        })
+    }
+}
+
 /// Adds the headers that every answer carries.
-pub(crate) async fn secure(request: Request, next: Next) -> Response {
+pub(crate) async fn secure(
+    State(referrer): State<Referrer>,
+    request: Request,
+    next: Next,
+) -> Response {
     let mut response = next.run(request).await;
     let headers = response.headers_mut();
     let kind = headers
@@ -39,7 +59,7 @@ pub(crate) async fn secure(request: Request, next: Next) -> Response {
     headers.insert(header::CONTENT_SECURITY_POLICY, csp);
     for (name, value) in [
         ("x-content-type-options", "nosniff"),
-        ("referrer-policy", "no-referrer"),
+        ("referrer-policy", referrer.0),
         ("cross-origin-opener-policy", "same-origin"),
         ("cross-origin-resource-policy", "same-origin"),
         (

@@ -18,6 +18,7 @@ use serde::Deserialize;
 use tokio::sync::{OwnedSemaphorePermit, watch};
 
 use super::WebState;
+use super::access::{Presented, Refusal, Seen};
 use super::pages::{self, Fragments};
 use crate::core::object::Digest;
 use crate::core::view::FleetView;
@@ -35,6 +36,7 @@ pub(crate) struct Open {
 /// `GET /live?page=PATH`.
 pub(crate) async fn follow(
     State(state): State<WebState>,
+    seen: Seen,
     UrlQuery(open): UrlQuery<Open>,
 ) -> Response {
     let Ok(permit) = Arc::clone(&state.live).try_acquire_owned() else {
@@ -46,11 +48,10 @@ pub(crate) async fn follow(
         )
             .into_response();
     };
-    let view = Arc::clone(&state.view.borrow());
-    if pages::fragments(&view, &open.page, (state.options.clock)()).is_none() {
+    if pages::fragments(&seen.view, &open.page, (state.options.clock)()).is_none() {
         return (StatusCode::NOT_FOUND, "there is no such page\n").into_response();
     }
-    let stream = updates(state, open.page, permit);
+    let stream = updates(state, open.page, seen.presented, permit);
     let sse = Sse::new(stream).keep_alive(KeepAlive::new().interval(Duration::from_secs(15)));
     let headers = [
         (header::CACHE_CONTROL.as_str(), "no-store"),
@@ -64,6 +65,7 @@ struct Follower {
     state: WebState,
     view: watch::Receiver<Arc<FleetView>>,
     page: String,
+    presented: Option<Presented>,
     sent: BTreeMap<String, Digest>,
     announced: Option<String>,
     first: bool,
@@ -73,6 +75,7 @@ struct Follower {
 fn updates(
     state: WebState,
     page: String,
+    presented: Option<Presented>,
     permit: OwnedSemaphorePermit,
 ) -> impl Stream<Item = Result<Event, Infallible>> {
     let view = state.view.clone();
@@ -80,6 +83,7 @@ fn updates(
         state,
         view,
         page,
+        presented,
         sent: BTreeMap::new(),
         announced: None,
         first: true,
@@ -102,8 +106,15 @@ impl Follower {
                 paced = self.changed() => paced?,
             }
         }
-        let view = Arc::clone(&self.view.borrow_and_update());
-        let events = self.events(&view);
+        self.view.mark_unchanged();
+        // Rights may have gone since: they are asked for with every update.
+        let events = match self.state.seen_by(self.presented.as_ref()).await {
+            Ok(seen) => self.events(&seen.view),
+            // The page is loaded anew and leads to the login.
+            Err(Refusal::Unknown) => vec![gone()],
+            // Nothing is shown on old rights; the browser comes back.
+            Err(Refusal::Unavailable(_)) => return None,
+        };
         self.first = false;
         Some(events)
     }
@@ -116,7 +127,7 @@ impl Follower {
     fn events(&mut self, view: &FleetView) -> Vec<Event> {
         let now = (self.state.options.clock)();
         let Some(page) = pages::fragments(view, &self.page, now) else {
-            return vec![Event::default().event("gone").data("this page is no more")];
+            return vec![gone()];
         };
         let mut events = self.fresh(view.generation(), page);
         if let Some(news) = self.news(view) {
@@ -159,6 +170,11 @@ impl Follower {
         let first = self.announced.replace(sentence.clone()).is_none();
         (!first).then_some(sentence)
     }
+}
+
+/// Asks the browser to load the page anew.
+fn gone() -> Event {
+    Event::default().event("gone").data("this page is no more")
 }
 
 /// The markup without the words inside `<time data-age …>`: those the script

@@ -3,18 +3,18 @@
 
 use askama::Template;
 use axum::Router;
-use axum::extract::{Request, State};
+use axum::extract::State;
 use axum::http::{HeaderMap, HeaderValue, StatusCode, Uri, header};
-use axum::response::{Html, IntoResponse, Response};
+use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use jiff::Timestamp;
 use serde::Serialize;
 
-use super::assets::{LINKS, Links};
-use super::{WebState, filters};
+use super::access::Seen;
+use super::frame::{Frame, TWINS};
+use super::{WebState, filters, refusals};
 use crate::core::object::Digest;
-use crate::core::view::address::SECTIONS;
-use crate::core::view::{Address, FleetView, Page, Query, Tone};
+use crate::core::view::{Address, FleetView, Page, Query};
 
 /// Patterns of the pages, for the router; [`Address::parse`] reads the path.
 const PATTERNS: [&str; 13] = [
@@ -33,77 +33,8 @@ const PATTERNS: [&str; 13] = [
     "/search",
 ];
 
-/// Prefix of the JSON twins.
-const TWINS: &str = "/api/v1";
-
 /// Name and markup of each live block of a page.
 pub(crate) type Fragments = Vec<(&'static str, String)>;
-
-/// What every page shows around its content.
-pub(crate) struct Frame {
-    title: String,
-    sections: Vec<Section>,
-    search: String,
-    hub: Hub,
-    observed_at: Option<Timestamp>,
-    now: Timestamp,
-    json: String,
-    version: &'static str,
-    links: &'static Links,
-    /// For filters that offer no groups or no orders.
-    none: &'static [&'static str],
-}
-
-struct Section {
-    name: &'static str,
-    href: String,
-    current: bool,
-}
-
-struct Hub {
-    tone: Tone,
-    words: String,
-    last_look: Option<Timestamp>,
-}
-
-impl Frame {
-    fn new(
-        view: &FleetView,
-        title: &str,
-        address: Option<&Address>,
-        query: &Query,
-        now: Timestamp,
-    ) -> Self {
-        let current = address.map(Address::section);
-        let sections = SECTIONS.iter().map(|(section, name)| Section {
-            name,
-            href: section.to_string(),
-            current: current.as_ref() == Some(section),
-        });
-        let path = address.map_or_else(|| "/".to_owned(), ToString::to_string);
-        let (tone, words) = view.hub_line();
-        Self {
-            title: format!("{title} – pilothouse"),
-            sections: sections.collect(),
-            search: if address == Some(&Address::Search) {
-                query.q.clone()
-            } else {
-                String::new()
-            },
-            hub: Hub {
-                tone,
-                words,
-                last_look: view.last_look(),
-            },
-            observed_at: view.observed_at(),
-            now,
-            json: format!("{TWINS}{path}{query}"),
-            version: env!("CARGO_PKG_VERSION"),
-            links: &LINKS,
-            none: &[],
-        }
-    }
-}
 
 /// Declares the template of a page and how its live blocks are rendered.
 macro_rules! pages {
@@ -246,16 +177,6 @@ macro_rules! with_template {
     };
 }
 
-/// A page that tells what went wrong and where to go on.
-#[derive(Template)]
-#[template(path = "pages/error.html")]
-struct ErrorPage<'a> {
-    frame: &'a Frame,
-    heading: &'a str,
-    sentence: &'a str,
-    links: Vec<(String, String)>,
-}
-
 /// The JSON twin of a page.
 #[derive(Serialize)]
 struct Twin<'a> {
@@ -276,8 +197,8 @@ pub(crate) fn routes() -> Router<WebState> {
     }
     router
         .route(&format!("{TWINS}/"), get(json))
-        .fallback(missing)
-        .method_not_allowed_fallback(refused)
+        .fallback(refusals::missing)
+        .method_not_allowed_fallback(refusals::not_allowed)
 }
 
 fn query_of(text: Option<&str>) -> Query {
@@ -312,15 +233,19 @@ pub(crate) fn fragments(view: &FleetView, target: &str, now: Timestamp) -> Optio
         .ok()
 }
 
-async fn page(State(state): State<WebState>, uri: Uri, headers: HeaderMap) -> Response {
-    let view = state.view.borrow().clone();
+async fn page(State(state): State<WebState>, seen: Seen, uri: Uri, headers: HeaderMap) -> Response {
     let (now, query) = ((state.options.clock)(), query_of(uri.query()));
-    let found = Address::parse(uri.path())
-        .and_then(|address| Some((view.page(&address, &query)?, address)));
-    let Some((page, address)) = found else {
-        return not_found(&view, uri.path(), now);
+    let Some(address) = Address::parse(uri.path()) else {
+        return refusals::not_found(&seen, uri.path(), now);
     };
-    let frame = Frame::new(&view, &page.title(), Some(&address), &query, now);
+    if let Some(right) = refusals::missing_right(&seen, &address) {
+        return refusals::denied(&seen, &address, &right, now);
+    }
+    let Some(page) = seen.view.page(&address, &query) else {
+        return refusals::not_found(&seen, uri.path(), now);
+    };
+    let frame = Frame::new(&seen.view, &page.title(), Some(&address), &query, now)
+        .read_by(seen.reader.as_ref());
     match with_template!(&page, &frame, |template| template.render()) {
         Ok(html) => tagged(html.into_bytes(), "text/html; charset=utf-8", &headers),
         Err(error) => {
@@ -330,20 +255,26 @@ async fn page(State(state): State<WebState>, uri: Uri, headers: HeaderMap) -> Re
     }
 }
 
-async fn json(State(state): State<WebState>, uri: Uri, headers: HeaderMap) -> Response {
-    let view = state.view.borrow().clone();
+async fn json(seen: Seen, uri: Uri, headers: HeaderMap) -> Response {
     let path = uri.path().strip_prefix(TWINS).unwrap_or_default();
     let path = if path.is_empty() { "/" } else { path };
+    let address = Address::parse(path);
+    if let Some(right) = address
+        .as_ref()
+        .and_then(|address| refusals::missing_right(&seen, address))
+    {
+        let body = serde_json::json!({"error": refusals::sentence_of(&seen, &right)});
+        return (StatusCode::FORBIDDEN, axum::Json(body)).into_response();
+    }
     let query = query_of(uri.query());
-    let found =
-        Address::parse(path).and_then(|address| Some((view.page(&address, &query)?, address)));
+    let found = address.and_then(|address| Some((seen.view.page(&address, &query)?, address)));
     let Some((page, address)) = found else {
         let body = serde_json::json!({"error": format!("there is no {path}")});
         return (StatusCode::NOT_FOUND, axum::Json(body)).into_response();
     };
     let twin = Twin {
         address: &address,
-        observed_at: view.observed_at(),
+        observed_at: seen.view.observed_at(),
         page: &page,
     };
     match serde_json::to_vec(&twin) {
@@ -370,52 +301,4 @@ fn tagged(body: Vec<u8>, kind: &'static str, headers: &HeaderMap) -> Response {
         response.headers_mut().insert(header::ETAG, tag);
     }
     response
-}
-
-async fn missing(State(state): State<WebState>, request: Request) -> Response {
-    let view = state.view.borrow().clone();
-    not_found(&view, request.uri().path(), (state.options.clock)())
-}
-
-async fn refused() -> Response {
-    (
-        StatusCode::METHOD_NOT_ALLOWED,
-        "pages are only read; state changes through the Kubernetes API\n",
-    )
-        .into_response()
-}
-
-fn not_found(view: &FleetView, path: &str, now: Timestamp) -> Response {
-    if path.starts_with(TWINS) {
-        let body = serde_json::json!({"error": format!("there is no {path}")});
-        return (StatusCode::NOT_FOUND, axum::Json(body)).into_response();
-    }
-    let section = Address::parse(path).map(|address| address.section());
-    let last = path.rsplit('/').next().unwrap_or_default();
-    let mut links = vec![("Overview".to_owned(), "/".to_owned())];
-    if let Some((section, name)) = SECTIONS
-        .iter()
-        .find(|(address, _)| Some(address) == section.as_ref())
-    {
-        links.insert(
-            0,
-            (format!("All {}", name.to_lowercase()), section.to_string()),
-        );
-    }
-    links.push((
-        format!("Search for “{last}”"),
-        format!("/search?q={}", crate::core::view::address::encode(last)),
-    ));
-    let frame = Frame::new(view, "Not found", section.as_ref(), &Query::default(), now);
-    let sentence = format!("There is no {path}. It may have been deleted, or it was never there.");
-    let page = ErrorPage {
-        frame: &frame,
-        heading: "Not found",
-        sentence: &sentence,
-        links,
-    };
-    match page.render() {
-        Ok(html) => (StatusCode::NOT_FOUND, Html(html)).into_response(),
-        Err(_) => StatusCode::NOT_FOUND.into_response(),
-    }
 }

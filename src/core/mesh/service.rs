@@ -32,6 +32,16 @@ pub struct ServiceView {
     pub sentence: String,
 }
 
+impl ServiceView {
+    /// Judges the service over the exports and consumers that it holds now.
+    pub(in crate::core) fn judge_again(&mut self) {
+        let exporters: Vec<&ClusterName> =
+            self.exports.iter().map(|export| &export.cluster).collect();
+        let (verdict, sentence) = overall(&self.service, &exporters, &self.consumers);
+        (self.verdict, self.sentence) = (verdict, sentence);
+    }
+}
+
 /// One export.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct ExportView {

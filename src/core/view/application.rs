@@ -34,6 +34,8 @@ pub struct ApplicationRow {
     pub summary: String,
     /// Clusters it is placed on.
     pub clusters: usize,
+    /// Clusters it is placed on beside those, which the reader may not see.
+    pub unseen: usize,
     /// Sync word over all clusters.
     pub sync: Chip,
     /// Health word over all clusters.
@@ -168,6 +170,7 @@ fn row(
         }),
         summary: commit.map_or_else(String::new, |commit| commit.summary.clone()),
         clusters: subscription.placed.len(),
+        unseen: 0,
         note: note(subscription),
         sync,
         health,
