@@ -8,6 +8,7 @@
 #![deny(clippy::disallowed_types, clippy::disallowed_methods)]
 
 pub mod activity;
+pub mod adoption;
 pub mod cluster;
 pub mod delivery;
 pub mod desired;

@@ -9,6 +9,8 @@
     reason = "modules of a test binary"
 )]
 
+#[path = "scenarios/adoption.rs"]
+mod adoption;
 #[path = "scenarios/content.rs"]
 mod content;
 #[path = "scenarios/deletion.rs"]
@@ -114,6 +116,7 @@ scenarios! {
     shared_namespace_survives_one_of_two: Example, ownership::shared_namespace_survives_one_of_two;
     hub_namespace_deleted: Example, deletion::hub_namespace_deleted;
     channel_deleted: Example, deletion::channel_deleted;
+    objects_of_rhacm_go_on: Example, adoption::objects_of_rhacm_go_on;
     silent_member_is_cleared_by_the_next_process: Example, removal::silent_member_is_cleared_by_the_next_process;
     deletion_without_a_hub_is_caught_up_with: Example, removal::deletion_without_a_hub_is_caught_up_with;
     application_back_before_its_member: Example, removal::application_back_before_its_member;

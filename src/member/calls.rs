@@ -153,6 +153,25 @@ impl Calls {
             .await
     }
 
+    /// JSON patch of a list of operations.
+    pub(super) async fn json_patch(
+        &self,
+        path: &str,
+        manager: &str,
+        operations: &Value,
+    ) -> Result<DynamicObject, CallError> {
+        let path = format!("{path}?fieldManager={manager}");
+        let body = Bytes::from(operations.to_string());
+        self.write(request(
+            Method::PATCH,
+            &path,
+            METADATA,
+            Some("application/json-patch+json"),
+            body,
+        )?)
+        .await
+    }
+
     /// DELETE with background propagation, only of that very object and, where
     /// given, only in that version.
     pub(super) async fn delete(
