@@ -117,6 +117,7 @@ scenarios! {
     hub_namespace_deleted: Example, deletion::hub_namespace_deleted;
     channel_deleted: Example, deletion::channel_deleted;
     objects_of_rhacm_go_on: Example, adoption::objects_of_rhacm_go_on;
+    agent_of_rhacm_is_left_alone: Example, adoption::agent_of_rhacm_is_left_alone;
     silent_member_is_cleared_by_the_next_process: Example, removal::silent_member_is_cleared_by_the_next_process;
     deletion_without_a_hub_is_caught_up_with: Example, removal::deletion_without_a_hub_is_caught_up_with;
     application_back_before_its_member: Example, removal::application_back_before_its_member;

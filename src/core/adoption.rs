@@ -33,10 +33,7 @@ pub fn handed_over(managed_fields: &Value, manager: &str) -> Option<Value> {
 fn is_deployers(entry: &Value) -> bool {
     let annotation = format!("f:{ANNOTATION_HOSTING_SUBSCRIPTION}");
     entry.get("operation") == Some(&json!("Update"))
-        && entry
-            .get("subresource")
-            .and_then(Value::as_str)
-            .is_none_or(str::is_empty)
+        && is_main(entry)
         && entry
             .get("fieldsV1")
             .and_then(|fields| {
@@ -48,12 +45,18 @@ fn is_deployers(entry: &Value) -> bool {
             .is_some()
 }
 
-/// Adds an entry's fields to what `manager` applied in the same version.
+fn is_main(entry: &Value) -> bool {
+    let subresource = entry.get("subresource").and_then(Value::as_str);
+    subresource.is_none_or(str::is_empty)
+}
+
+/// Adds an entry's fields to what `manager` applied. An API server keeps one
+/// set a manager for applies, of whatever version.
 fn give(entries: &mut Vec<Value>, entry: &Value, manager: &str) {
     let applied = entries.iter_mut().find(|own| {
         own.get("manager") == Some(&json!(manager))
             && own.get("operation") == Some(&json!("Apply"))
-            && own.get("apiVersion") == entry.get("apiVersion")
+            && is_main(own)
     });
     if let Some(own) = applied {
         if let (Some(Value::Object(mine)), Some(Value::Object(theirs))) =
@@ -129,6 +132,8 @@ mod tests {
             "Update",
             json!({"f:metadata": hosting(), "f:spec": {"f:b": {}, "f:m": {"f:y": {}}}}),
         );
+        let mut agent = agent;
+        agent["apiVersion"] = json!("apps/v1beta2");
         let handed = handed_over(&json!([ours, agent]), "pilothouse").unwrap();
         let expected = json!({
             "f:metadata": hosting(),

@@ -8,6 +8,7 @@
 //! until their objects are out ([`Pass::flush`]). A crash before that costs
 //! applies that change nothing: what is recorded already names every object.
 
+mod adopt;
 mod apply;
 mod prune;
 

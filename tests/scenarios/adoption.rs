@@ -1,12 +1,12 @@
 //! A hub that takes over from RHACM.
 
-use kube::api::{DynamicObject, Patch, PatchParams, PostParams};
-use pilothouse::api::ANNOTATION_HOSTING_SUBSCRIPTION;
+use kube::api::{DeleteParams, DynamicObject, Patch, PatchParams, PostParams};
+use pilothouse::api::{ANNOTATION_HOSTING_SUBSCRIPTION, crds};
 use serde_json::{Value, json};
 
 use crate::source::App;
 use crate::support::objects::{self, Kind};
-use crate::world::{GUESTBOOK, World, expect, uid};
+use crate::world::{GUESTBOOK, World, expect, serve, uid};
 
 /// Field manager of RHACM's agent: the name of its program.
 const AGENT: &str = "multicluster-operators-subscription";
@@ -76,6 +76,22 @@ pub async fn objects_of_rhacm_go_on(mut world: World) {
         .collect();
     assert!(!managers.contains(&&json!(AGENT)), "{managers:?}");
 
+    // A field that the agent wrote too, and that a later commit drops.
+    world.push(
+        App::Guestbook,
+        "deployment.yaml",
+        "            cpu: 100m\n",
+        "",
+    );
+    let memory = json!({"memory": "100Mi"});
+    let after = world
+        .await_object("aws-sub1", objects::DEPLOYMENT, "frontend", |object| {
+            let container = &object["spec"]["template"]["spec"]["containers"][0];
+            expect(&container["resources"]["requests"], &memory)
+        })
+        .await;
+    assert_eq!(uid(&after), uid(&deployment));
+
     let after = world.object("aws-sub1", objects::SERVICE, "frontend").await;
     assert_eq!(uid(&after), uid(&service));
     assert_eq!(after["spec"]["clusterIP"], service["spec"]["clusterIP"]);
@@ -83,6 +99,46 @@ pub async fn objects_of_rhacm_go_on(mut world: World) {
         .object("aws-sub1", objects::CONFIG_MAP, "leftover")
         .await;
     assert_eq!(uid(&after), uid(&leftover));
+}
+
+/// While the agent still has its copy of the Subscription on the member, what
+/// it delivered is left to it, and the complaint says what to do. Without the
+/// copy we go on with the same object.
+pub async fn agent_of_rhacm_is_left_alone(mut world: World) {
+    let member = world.member("aws-sub1").clone();
+    serve(&member, &crds::all().unwrap()).await.unwrap();
+    let copy = json!({
+        "apiVersion": "apps.open-cluster-management.io/v1", "kind": "Subscription",
+        "metadata": {"name": App::Guestbook.subscription(), "namespace": GUESTBOOK},
+        "spec": {"channel": "guestbook/guestbook-app-latest", "placement": {"local": true}},
+    });
+    let namespace = json!({
+        "apiVersion": "v1", "kind": "Namespace", "metadata": {"name": GUESTBOOK},
+    });
+    objects::apply(&member, &namespace).await.unwrap();
+    objects::apply(&member, &copy).await.unwrap();
+    let service = manifest(&world, "service.yaml");
+    let before = deploy(&world, objects::SERVICE, service).await;
+
+    world.start_product().await;
+    world.apply(App::Guestbook).await;
+    world
+        .await_complaint("aws-sub1", "frontend", "RHACM's agent")
+        .await;
+    let left = world.object("aws-sub1", objects::SERVICE, "frontend").await;
+    assert_eq!(
+        before["metadata"]["resourceVersion"],
+        left["metadata"]["resourceVersion"]
+    );
+
+    objects::SUBSCRIPTION
+        .api(&member, GUESTBOOK)
+        .delete(App::Guestbook.subscription(), &DeleteParams::default())
+        .await
+        .unwrap();
+    world.await_delivered(App::Guestbook).await;
+    let after = world.object("aws-sub1", objects::SERVICE, "frontend").await;
+    assert_eq!(uid(&before), uid(&after));
 }
 
 /// A file of the application, as git has it.

@@ -5,11 +5,10 @@ use std::time::Instant;
 
 use bytes::Bytes;
 use kube::core::DynamicObject;
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use super::{Outcome, Pass};
 use crate::api::{ANNOTATION_HOSTING_SUBSCRIPTION, FIELD_MANAGER};
-use crate::core::adoption::handed_over;
 use crate::core::delivery::{Failure, FailureClass};
 use crate::core::desired::{
     DesiredObject, DesiredSet, Ownership, cluster_scoped_message, unowned_body,
@@ -30,8 +29,6 @@ const MAX_MANAGER: usize = 128;
 enum Owner {
     /// Ours, or nobody's because it is not there.
     Ours,
-    /// Ours, but deployed by RHACM's agent: its share is to be taken first.
-    Adopted(Value),
     /// Someone else's; fields are merged in without owning it.
     Merge,
 }
@@ -82,15 +79,6 @@ impl Pass {
         } else {
             Owner::Ours
         };
-        let owner = match owner {
-            Owner::Adopted(handover) => {
-                let calls = &self.session.calls;
-                let taken = calls.json_patch(&path, FIELD_MANAGER, &handover).await;
-                taken.map_err(|error| failure::of_object(id, &error))?;
-                Owner::Ours
-            }
-            other => other,
-        };
         let merged = matches!(owner, Owner::Merge);
         let answer = match owner {
             Owner::Merge => {
@@ -107,9 +95,7 @@ impl Pass {
             Owner::Ours if desired.ownership == Ownership::Replace && is_replaceable(id) => {
                 self.replace(&path, body).await
             }
-            Owner::Ours | Owner::Adopted(_) => {
-                self.session.calls.apply(&path, FIELD_MANAGER, body).await
-            }
+            Owner::Ours => self.session.calls.apply(&path, FIELD_MANAGER, body).await,
         };
         let answer = match answer {
             Ok(answer) => answer,
@@ -187,7 +173,8 @@ impl Pass {
             .and_then(|annotations| annotations.get(ANNOTATION_HOSTING_SUBSCRIPTION));
         match hosted_by {
             Some(owner) if *owner == self.application.to_string() => {
-                Ok(handover(&live).map_or(Owner::Ours, Owner::Adopted))
+                self.adopt(id, path, live).await?;
+                Ok(Owner::Ours)
             }
             _ if desired.admin && desired.ownership == Ownership::Merge => Ok(Owner::Merge),
             _ if desired.admin => Ok(Owner::Ours),
@@ -233,17 +220,6 @@ impl Pass {
         }
         failure::of_object(&object.id, error)
     }
-}
-
-/// The patch that takes what another deployer owns of an object of ours; only
-/// of the version that was looked at.
-fn handover(live: &DynamicObject) -> Option<Value> {
-    let fields = serde_json::to_value(live.metadata.managed_fields.as_ref()?).ok()?;
-    let fields = handed_over(&fields, FIELD_MANAGER)?;
-    Some(json!([
-        {"op": "replace", "path": "/metadata/managedFields", "value": fields},
-        {"op": "replace", "path": "/metadata/resourceVersion", "value": live.metadata.resource_version},
-    ]))
 }
 
 /// In a namespace that was made a moment ago only its own controllers have
