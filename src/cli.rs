@@ -15,6 +15,7 @@ use std::time::Duration;
 use clap::{Args, Parser, Subcommand};
 
 use crate::hub::lease::LeaseTimes;
+use crate::hub::selection::Selection;
 use crate::telemetry::{self, LogFormat};
 
 /// Hub-side GitOps placement controller that knows the cables.
@@ -93,6 +94,19 @@ struct RunArgs {
     /// How often a member that answers is probed.
     #[arg(long, value_name = "SECONDS", default_value = "10", value_parser = seconds)]
     probe_interval: Duration,
+    /// Controllers that run: * for all, NAME, -NAME for all but that one.
+    /// There are application, cluster, clusterset, placement, subscription
+    #[arg(
+        long,
+        value_name = "LIST",
+        default_value = "*",
+        allow_hyphen_values = true
+    )]
+    controllers: Selection,
+    /// Go on with objects whose status another controller wrote (RHACM or OCM,
+    /// gone by now); without it they are left alone.
+    #[arg(long)]
+    take_over: bool,
     /// Namespace of the Lease that decides which process leads.
     #[arg(
         long,

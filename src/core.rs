@@ -10,6 +10,7 @@
 pub mod activity;
 pub mod adoption;
 pub mod cluster;
+pub mod coexistence;
 pub mod delivery;
 pub mod desired;
 pub mod fleet;

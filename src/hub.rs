@@ -13,6 +13,7 @@
 pub mod activity;
 pub mod application;
 pub mod cluster;
+pub mod coexistence;
 pub mod context;
 pub mod controller;
 pub mod credential;
@@ -29,6 +30,7 @@ pub mod record;
 pub mod registration;
 mod removal;
 pub mod report;
+pub mod selection;
 pub mod sets;
 pub mod sources;
 pub mod stores;

@@ -11,6 +11,8 @@
 
 #[path = "scenarios/adoption.rs"]
 mod adoption;
+#[path = "scenarios/coexistence.rs"]
+mod coexistence;
 #[path = "scenarios/content.rs"]
 mod content;
 #[path = "scenarios/deletion.rs"]
@@ -118,6 +120,7 @@ scenarios! {
     channel_deleted: Example, deletion::channel_deleted;
     objects_of_rhacm_go_on: Example, adoption::objects_of_rhacm_go_on;
     agent_of_rhacm_is_left_alone: Example, adoption::agent_of_rhacm_is_left_alone;
+    two_controllers_never_write_one_object: Example, coexistence::two_controllers_never_write_one_object;
     silent_member_is_cleared_by_the_next_process: Example, removal::silent_member_is_cleared_by_the_next_process;
     deletion_without_a_hub_is_caught_up_with: Example, removal::deletion_without_a_hub_is_caught_up_with;
     application_back_before_its_member: Example, removal::application_back_before_its_member;

@@ -98,6 +98,8 @@ pub(super) async fn run(args: RunArgs) -> anyhow::Result<ExitCode> {
             mode: mode.into(),
             poll_interval: args.poll_interval,
             probe_interval: args.probe_interval,
+            controllers: args.controllers.clone(),
+            take_over: args.take_over,
             ..HubOptions::default()
         },
         git,

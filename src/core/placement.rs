@@ -35,7 +35,7 @@ pub use facts::ClusterFacts;
 pub use inline::inline;
 pub use objects::{DecisionOwner, decision_objects, placement_status, rule_status};
 pub use reason::{Because, Miss, Reason, Verdict};
-pub use rule::placement_rule;
+pub use rule::{decided_by, placement_rule};
 pub use schedule::{Decision, Group, HoldReason, Outcome, Schedule};
 pub use scheduler::{PlacementInputs, placement};
 pub use score::ScoreSources;

@@ -10,6 +10,7 @@ use kube::api::{ObjectMeta, Patch, PatchParams, PostParams};
 use kube::{Api, ResourceExt};
 use serde_json::json;
 
+use super::coexistence::left_to;
 use super::context::{CredentialState, Shared};
 use super::credential;
 use super::queue::Requeue;
@@ -176,6 +177,11 @@ async fn report(
     cluster: &ManagedCluster,
     connection: &Connection,
 ) -> Result<(), kube::Error> {
+    if !context.options.controllers.has("cluster")
+        || left_to(context, "managedclusters", cluster).await.is_some()
+    {
+        return Ok(());
+    }
     let api: Api<ManagedCluster> = Api::all(context.client.clone());
     let params = PatchParams {
         field_manager: Some(STATUS_MANAGER.into()),

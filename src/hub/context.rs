@@ -13,6 +13,7 @@ use super::activity::ActivityLog;
 use super::mesh::Meshes;
 use super::metrics::HubMetrics;
 use super::record::{PlacementRecord, SubscriptionRecord};
+use super::selection::Selection;
 use super::sources::Sources;
 use super::stores::{Changes, PlacementKey, Stores};
 use crate::api::{ClusterName, NamespacedName};
@@ -32,6 +33,11 @@ pub struct HubOptions {
     /// How long a deletion waits for a member that does not answer. Then the
     /// Subscription goes, and the removal stands on the ManagedCluster.
     pub release_after: Duration,
+    /// Which controllers run.
+    pub controllers: Selection,
+    /// Whether objects are taken over whose status another controller wrote
+    /// and we never did.
+    pub take_over: bool,
 }
 
 impl Default for HubOptions {
@@ -41,6 +47,8 @@ impl Default for HubOptions {
             poll_interval: Duration::from_secs(15),
             probe_interval: Duration::from_secs(10),
             release_after: Duration::from_secs(300),
+            controllers: Selection::default(),
+            take_over: false,
         }
     }
 }

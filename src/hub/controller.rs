@@ -73,6 +73,10 @@ impl Runner<'_> {
         K: Ord + Clone + Display + Send + 'static,
         F: Future<Output = Result<Requeue, kube::Error>> + Send + 'static,
     {
+        // That of clusters connects them even where it may not write.
+        if controller != "cluster" && !self.context.options.controllers.has(controller) {
+            return;
+        }
         let queue = Arc::new(Queue::default());
         let waiting = Arc::clone(&queue);
         self.context

@@ -13,6 +13,7 @@ use super::context::Shared;
 use super::stores::{ChangeReader, PlacementKind, name_of};
 use crate::api::apps::Subscription;
 use crate::api::{ClusterName, LABEL_SUBSCRIPTION_PAUSE, NamespacedName};
+use crate::core::coexistence::controller_of;
 use crate::core::fleet::{
     ClusterSnapshot, Connection, FleetSnapshot, HubFacts, SourceSnapshot, SubscriptionSnapshot,
 };
@@ -85,7 +86,7 @@ pub fn snapshot(context: &Shared) -> FleetSnapshot {
             mode: context.options.mode.clone(),
             kubernetes_version: context.kubernetes_version.clone(),
             last_pass: context.last_pass(),
-            problems: context.stores.problems(),
+            problems: problems(context),
         },
         clusters: clusters(context),
         sets: context
@@ -151,6 +152,16 @@ fn clusters(context: &Shared) -> BTreeMap<ClusterName, ClusterSnapshot> {
             (name, snapshot)
         })
         .collect()
+}
+
+/// Watches that fail, and objects that are left to another controller without
+/// that having been asked for.
+fn problems(context: &Shared) -> Vec<String> {
+    let options = &context.options;
+    let left = |kind: &str| options.controllers.has(controller_of(kind));
+    let mut problems = context.stores.problems();
+    problems.extend(context.stores.others.sentences(left, options.take_over));
+    problems
 }
 
 fn one(context: &Shared, object: Arc<Subscription>) -> SubscriptionSnapshot {

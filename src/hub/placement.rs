@@ -10,6 +10,7 @@ use kube::{Api, ResourceExt};
 use serde::Serialize;
 use serde_json::json;
 
+use super::coexistence::left_to;
 use super::context::Shared;
 use super::queue::Requeue;
 use super::record::PlacementRecord;
@@ -18,8 +19,8 @@ use crate::api::apps::PlacementRule;
 use crate::api::cluster::{Placement, PlacementDecision};
 use crate::api::{ClusterName, NamespacedName, STATUS_MANAGER};
 use crate::core::placement::{
-    ClusterFacts, DecisionOwner, PlacementInputs, Schedule, ScoreSources, decision_objects,
-    placement, placement_rule, placement_status, rule_status,
+    ClusterFacts, DecisionOwner, PlacementInputs, Schedule, ScoreSources, decided_by,
+    decision_objects, placement, placement_rule, placement_status, rule_status,
 };
 
 /// Which placements a change concerns. A change of a cluster concerns all:
@@ -148,6 +149,12 @@ pub async fn reconcile(context: &Shared, key: &PlacementKey) -> Result<Requeue, 
     let clusters = cluster_facts(context);
     let existing = decided(context, key);
     let current: Vec<ClusterName> = clusters_of(&existing).collect();
+    if let Some((other, generation)) = other(context, key, &existing).await {
+        // Read as it stands; two that write it would undo each other.
+        let schedule = decided_by(&other, &current, &clusters);
+        record(context, key, &schedule, generation);
+        return Ok(Requeue::Await);
+    }
     let schedule = match key.kind {
         PlacementKind::PlacementRule => {
             let Some(rule) = rule(context, &key.name) else {
@@ -185,6 +192,37 @@ pub async fn reconcile(context: &Shared, key: &PlacementKey) -> Result<Requeue, 
         Some(at) => Requeue::After(until(now, at)),
         None => Requeue::Await,
     })
+}
+
+/// The controller to which a placement is left, with the placement's
+/// generation. A rule that names its scheduler has a status of that one.
+async fn other(
+    context: &Shared,
+    key: &PlacementKey,
+    decisions: &[Arc<PlacementDecision>],
+) -> Option<(String, Option<i64>)> {
+    let (own, generation) = match key.kind {
+        PlacementKind::PlacementRule => {
+            let rule = rule(context, &key.name)?;
+            let own = match &rule.spec.scheduler_name {
+                Some(_) => None,
+                None => left_to(context, "placementrules", rule.as_ref()).await,
+            };
+            (own, rule.metadata.generation)
+        }
+        PlacementKind::Placement => {
+            let placement = found_placement(context, &key.name)?;
+            let own = left_to(context, "placements", placement.as_ref()).await;
+            (own, placement.metadata.generation)
+        }
+    };
+    let mut other = own;
+    for decision in decisions {
+        if other.is_none() {
+            other = left_to(context, "placementdecisions", decision.as_ref()).await;
+        }
+    }
+    Some((other?, generation))
 }
 
 /// Decisions in the rule's own status: another scheduler may have written them.

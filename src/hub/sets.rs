@@ -5,6 +5,7 @@ use kube::api::{Patch, PatchParams, PostParams};
 use kube::{Api, ResourceExt};
 use serde_json::json;
 
+use super::coexistence::left_to;
 use super::context::Shared;
 use super::placement::cluster_facts;
 use super::queue::Requeue;
@@ -45,14 +46,24 @@ pub async fn reconcile(context: &Shared) -> Result<Requeue, kube::Error> {
     };
     for set in &known {
         let status = set_status(set, &facts, now);
-        if set.status.as_ref() != Some(&status) {
+        let differs = set.status.as_ref() != Some(&status);
+        if differs
+            && left_to(context, "managedclustersets", set.as_ref())
+                .await
+                .is_none()
+        {
             let patch = Patch::Merge(json!({"status": status}));
             ignore_missing(sets.patch_status(&set.name_any(), &params, &patch).await)?;
         }
     }
     for binding in context.stores.bindings.state() {
         let status = binding_status(&binding, &known, now);
-        if binding.status.as_ref() != Some(&status) {
+        let differs = binding.status.as_ref() != Some(&status);
+        if differs
+            && left_to(context, "managedclustersetbindings", binding.as_ref())
+                .await
+                .is_none()
+        {
             let api: Api<ManagedClusterSetBinding> = Api::namespaced(
                 context.client.clone(),
                 &binding.namespace().unwrap_or_default(),

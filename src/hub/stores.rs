@@ -26,6 +26,7 @@ use crate::api::cluster::{
     PlacementDecision,
 };
 use crate::api::{ClusterName, NamespacedName};
+use crate::hub::coexistence::Others;
 
 /// How many changes a slow reader may lag behind before it is told to look at
 /// everything again.
@@ -119,6 +120,8 @@ pub struct Stores {
     pub scores: Store<AddOnPlacementScore>,
     /// Applications.
     pub applications: Store<Application>,
+    /// Objects that another controller works on.
+    pub others: Others,
     admin_namespaces: Store<PartialObjectMeta<Namespace>>,
     ready: Vec<watch::Receiver<bool>>,
     problems: Arc<std::sync::Mutex<std::collections::BTreeMap<&'static str, String>>>,
@@ -184,6 +187,7 @@ impl Stores {
             tasks,
             shutdown,
             ready: Vec::new(),
+            others: Others::default(),
             problems: Arc::default(),
         };
         let channels = start.watch("channels", |o: &Channel| Change::Channel(name_of(o)));
@@ -232,6 +236,7 @@ impl Stores {
             bindings,
             scores,
             applications,
+            others: start.others,
             ready: start.ready,
             problems: start.problems,
         }
@@ -302,6 +307,7 @@ struct Starter<'a> {
     tasks: &'a TaskTracker,
     shutdown: &'a CancellationToken,
     ready: Vec<watch::Receiver<bool>>,
+    others: Others,
     problems: Arc<std::sync::Mutex<std::collections::BTreeMap<&'static str, String>>>,
 }
 
@@ -347,9 +353,13 @@ impl Starter<'_> {
         let (store, writer) = reflector::store();
         let (ready_tx, ready_rx) = watch::channel(false);
         self.ready.push(ready_rx);
+        let (met, others) = (self.others.clone(), self.others.clone());
         let stream = start_watcher(Api::<K>::all(self.client.clone()), config)
             .default_backoff()
-            .modify(|object: &mut K| object.meta_mut().managed_fields = None)
+            .modify(move |object: &mut K| {
+                met.meet(kind, object);
+                object.meta_mut().managed_fields = None;
+            })
             .reflect(writer);
         let reader = store.clone();
         let changes = self.changes.clone();
@@ -364,10 +374,16 @@ impl Starter<'_> {
                         problems.remove(kind);
                         drop(problems);
                         match event {
-                            Event::Apply(object) | Event::Delete(object) => changes.send(change(&object)),
+                            Event::Apply(object) => changes.send(change(&object)),
+                            Event::Delete(object) => {
+                                others.forget(kind, &name_of(&object));
+                                changes.send(change(&object));
+                            }
                             Event::InitDone => {
+                                let there = reader.state();
+                                others.keep(kind, &there.iter().map(|object| name_of(object.as_ref())).collect());
                                 ready_tx.send_replace(true);
-                                reader.state().iter().for_each(|object| changes.send(change(object)));
+                                there.iter().for_each(|object| changes.send(change(object)));
                                 // Objects that vanished while the watch was away left no event.
                                 changes.send(Change::Everything);
                             }

@@ -17,6 +17,7 @@ use std::time::Duration;
 
 use kube::ResourceExt;
 
+use super::coexistence::left_to;
 use super::context::Shared;
 use super::queue::Requeue;
 use super::removal;
@@ -111,6 +112,18 @@ pub async fn reconcile(context: &Shared, name: &NamespacedName) -> Result<Requeu
             .any(|finalizer| finalizer == FINALIZER)
     {
         forget(context, name);
+        return Ok(Requeue::Await);
+    }
+    let ours = subscription
+        .finalizers()
+        .iter()
+        .any(|finalizer| finalizer == FINALIZER);
+    if !(deleting && ours)
+        && left_to(context, "subscriptions", subscription.as_ref())
+            .await
+            .is_some()
+    {
+        // What was delivered before stays, and nothing more is.
         return Ok(Requeue::Await);
     }
     // gather (the hub's API and caches)

@@ -25,8 +25,8 @@ pub struct Product {
 
 impl Product {
     /// Starts every controller on the hub that `hub` reaches, polling once a
-    /// second, local repositories allowed, URLs rewritten by `git`.
-    pub async fn start(hub: Client, git: GitConfig) -> Result<Self> {
+    /// second, local repositories allowed, URLs rewritten by `git`. `take_over` goes on with what other controllers left.
+    pub async fn start(hub: Client, git: GitConfig, take_over: bool) -> Result<Self> {
         let shutdown = CancellationToken::new();
         let cache = TempDir::with_prefix("pilothouse-mirrors-")?;
         let options = StartOptions {
@@ -35,6 +35,8 @@ impl Product {
                 poll_interval: Duration::from_secs(1),
                 probe_interval: Duration::from_secs(1),
                 release_after: Duration::from_secs(5),
+                take_over,
+                ..HubOptions::default()
             },
             git: FetcherOptions {
                 allow_local: true,

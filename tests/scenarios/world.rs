@@ -39,6 +39,8 @@ pub struct World {
     ground: Ground,
     /// Members whose API servers are stopped.
     down: BTreeSet<String>,
+    /// Whether the product goes on with what other controllers left.
+    pub take_over: bool,
 }
 
 impl World {
@@ -56,6 +58,7 @@ impl World {
             source,
             ground,
             down: BTreeSet::new(),
+            take_over: false,
         };
         serve(&world.hub, &crds::all()?).await?;
         for (name, member) in &world.members {
@@ -102,7 +105,11 @@ impl World {
         ] {
             git = git.with_instead_of(channel, url.as_str());
         }
-        self.product = Some(Product::start(self.hub.clone(), git).await.unwrap());
+        self.product = Some(
+            Product::start(self.hub.clone(), git, self.take_over)
+                .await
+                .unwrap(),
+        );
         for name in self
             .members
             .keys()

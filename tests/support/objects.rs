@@ -47,6 +47,8 @@ kinds! {
     CHANNEL: namespaced "apps.open-cluster-management.io/v1" "Channel" "channels";
     SUBSCRIPTION: namespaced "apps.open-cluster-management.io/v1" "Subscription" "subscriptions";
     PLACEMENT_RULE: namespaced "apps.open-cluster-management.io/v1" "PlacementRule" "placementrules";
+    PLACEMENT_DECISION: namespaced "cluster.open-cluster-management.io/v1beta1" "PlacementDecision" "placementdecisions";
+    EVENT: namespaced "events.k8s.io/v1" "Event" "events";
     SUBSCRIPTION_STATUS: namespaced "apps.open-cluster-management.io/v1alpha1" "SubscriptionStatus" "subscriptionstatuses";
     SUBSCRIPTION_REPORT: namespaced "apps.open-cluster-management.io/v1alpha1" "SubscriptionReport" "subscriptionreports";
     APPLICATION: namespaced "app.k8s.io/v1beta1" "Application" "applications";

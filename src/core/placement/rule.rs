@@ -99,11 +99,18 @@ fn external(rule: &PlacementRule, scheduler: &str, clusters: &[ClusterFacts]) ->
         .status
         .as_ref()
         .and_then(|status| status.decisions.as_deref());
-    let decided: BTreeSet<ClusterName> = decisions
+    let decided: Vec<ClusterName> = decisions
         .unwrap_or_default()
         .iter()
         .map(|decision| ClusterName::from(decision.cluster_name.as_str()))
         .collect();
+    decided_by(scheduler, &decided, clusters)
+}
+
+/// What another scheduler or controller decided, passed on as it is.
+#[must_use]
+pub fn decided_by(scheduler: &str, decided: &[ClusterName], clusters: &[ClusterFacts]) -> Schedule {
+    let decided: BTreeSet<ClusterName> = decided.iter().cloned().collect();
     let known = clusters.iter().map(|cluster| cluster.name.clone());
     let reasons = known
         .chain(decided.iter().cloned())

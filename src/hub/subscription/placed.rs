@@ -131,6 +131,19 @@ fn referred(context: &Shared, key: &PlacementKey) -> Placement {
     let clusters: BTreeSet<ClusterName> = clusters_of(&objects).collect();
     let record = context.placements().get(key).cloned();
     match record {
+        // Somebody else's controller decides, and this one does not run.
+        None if !context.options.controllers.has("placement") => {
+            if objects.is_empty() {
+                Placement::Pending {
+                    clusters,
+                    message: format!(
+                        "{key} has no decisions yet, and --controllers leaves them to another controller"
+                    ),
+                }
+            } else {
+                Placement::Decided(clusters)
+            }
+        }
         None => Placement::Pending {
             clusters,
             message: format!("{key} is being evaluated"),
