@@ -39,7 +39,8 @@ pub enum Next {
     Remove,
 }
 
-/// Decides it. `live` says whether the hub has a Subscription of this name;
+/// Decides it. `live` says whether the hub has a Subscription of this name
+/// that is not being deleted;
 /// `holds` whether its inventory is on the member, `None` while unknown.
 #[must_use]
 pub fn next(live: bool, holds: Option<bool>) -> Next {

@@ -83,7 +83,9 @@ pub(super) async fn settle(
     let before = owed(object.annotations());
     let mut left = before.clone();
     for application in &before {
-        let live = named(&context.stores.subscriptions, application).is_some();
+        // One that is being deleted is what the removal is owed for.
+        let live = named(&context.stores.subscriptions, application)
+            .is_some_and(|subscription| subscription.metadata.deletion_timestamp.is_none());
         match next(live, context.pool.holds(cluster, application)) {
             Next::TakenOver => {
                 left.remove(application);
