@@ -50,8 +50,7 @@ pub(super) async fn note(
     cluster: &ClusterName,
     application: &NamespacedName,
 ) -> Result<(), kube::Error> {
-    let api: Api<ManagedCluster> = Api::all(context.client.clone());
-    let Some(object) = api.get_opt(cluster.as_str()).await? else {
+    let Some(object) = stored(context, cluster) else {
         // It left the hub meanwhile, and keeps what it has.
         return Ok(());
     };
