@@ -10,6 +10,8 @@
 
 #[path = "deploy/audit.rs"]
 mod audit;
+#[path = "deploy/image.rs"]
+mod image;
 #[path = "deploy/metrics.rs"]
 mod metrics;
 #[path = "deploy/render.rs"]
