@@ -13,6 +13,7 @@ use sha2::Sha256;
 use subtle::ConstantTimeEq;
 
 use super::failure::Failure;
+use super::object;
 
 /// An authenticated caller.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -63,6 +64,16 @@ impl Identity {
     }
 }
 
+/// What a service account's token says.
+pub(super) struct Claims<'a> {
+    pub(super) namespace: &'a str,
+    pub(super) name: &'a str,
+    /// Of the account: another one of the same name is not meant.
+    pub(super) uid: &'a str,
+    pub(super) issued: Timestamp,
+    pub(super) expires: Timestamp,
+}
+
 /// Checks bearer tokens and signs those of service accounts.
 pub(super) struct Tokens {
     admin: String,
@@ -88,18 +99,23 @@ impl Tokens {
     }
 
     /// A service account's token: a JWT signed with HS256.
-    pub(super) fn issue(
-        &self,
-        namespace: &str,
-        name: &str,
-        uid: &str,
-        expires: Timestamp,
-    ) -> Result<String, Failure> {
+    pub(super) fn issue(&self, of: &Claims<'_>) -> Result<String, Failure> {
         let encode = |value: Value| URL_SAFE_NO_PAD.encode(value.to_string());
         let head = encode(json!({"alg": "HS256", "typ": "JWT"}));
+        let id = object::random::<16>()?;
+        let Claims {
+            namespace,
+            name,
+            uid,
+            issued,
+            expires,
+        } = of;
         let claims = encode(json!({
             "sub": format!("system:serviceaccount:{namespace}:{name}"),
+            "iat": issued.as_second(),
+            "nbf": issued.as_second(),
             "exp": expires.as_second(),
+            "jti": URL_SAFE_NO_PAD.encode(id),
             "kubernetes.io": {"namespace": namespace, "serviceaccount": {"name": name, "uid": uid}},
         }));
         let text = format!("{head}.{claims}");
@@ -142,7 +158,14 @@ mod tests {
         let tokens = Tokens::new("secret".to_owned(), [7; 32]);
         let now: Timestamp = "2024-01-01T00:00:00Z".parse().unwrap();
         let later: Timestamp = "2024-01-01T01:00:00Z".parse().unwrap();
-        let token = tokens.issue("ns", "robot", "u1", later).unwrap();
+        let claims = Claims {
+            namespace: "ns",
+            name: "robot",
+            uid: "u1",
+            issued: now,
+            expires: later,
+        };
+        let token = tokens.issue(&claims).unwrap();
         let identity = tokens.check(&token, now).unwrap();
         assert_eq!(identity.name, "system:serviceaccount:ns:robot");
         assert_eq!(tokens.check("secret", now), Some(Identity::admin()));

@@ -50,7 +50,7 @@ fn identify(inner: &Inner, request: &Request) -> Option<Identity> {
     if let Some(authorization) = authorization {
         let (scheme, token) = authorization.to_str().ok()?.split_once(' ')?;
         let bearer = scheme.eq_ignore_ascii_case("bearer");
-        return bearer.then(|| inner.tokens.check(token.trim(), Timestamp::now()))?;
+        return bearer.then(|| super::tokens::whose(inner, token.trim(), Timestamp::now()))?;
     }
     let open = matches!(
         route::parse(request.uri().path()),

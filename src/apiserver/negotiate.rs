@@ -11,8 +11,6 @@ pub(super) enum View {
     Table,
     /// `meta.k8s.io/v1 PartialObjectMetadata`.
     Metadata,
-    /// Its list.
-    MetadataList,
 }
 
 /// The form of a discovery document.
@@ -57,18 +55,15 @@ pub(super) fn view(accept: Option<&str>) -> Result<View, Failure> {
         match (find("as"), find("v"), find("g")) {
             (None, ..) => return Ok(View::Object),
             (Some("Table"), Some("v1"), Some("meta.k8s.io")) => return Ok(View::Table),
-            (Some("PartialObjectMetadata"), Some("v1"), Some("meta.k8s.io")) => {
-                return Ok(View::Metadata);
-            }
-            (Some("PartialObjectMetadataList"), Some("v1"), Some("meta.k8s.io")) => {
-                return Ok(View::MetadataList);
-            }
+            (
+                Some("PartialObjectMetadata" | "PartialObjectMetadataList"),
+                Some("v1"),
+                Some("meta.k8s.io"),
+            ) => return Ok(View::Metadata),
             _ => {}
         }
     }
-    Err(Failure::not_acceptable(
-        "only the following media types are accepted: application/json",
-    ))
+    Err(Failure::not_acceptable())
 }
 
 /// The first acceptable form of `/api` and `/apis`.
@@ -118,7 +113,7 @@ mod tests {
             ),
             (
                 Some("application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1"),
-                View::MetadataList,
+                View::Metadata,
             ),
         ];
         for (accept, wanted) in cases {

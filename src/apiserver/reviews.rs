@@ -3,14 +3,15 @@
 use axum::body::Body;
 use http::request::Parts;
 use http::{Method, Response, StatusCode, header};
-use jiff::{SignedDuration, Timestamp};
-use serde_json::{Value, json};
+use jiff::Timestamp;
+use serde_json::json;
 
 use super::auth::Identity;
 use super::decode;
 use super::failure::Failure;
-use super::object::{self, set};
+use super::object::set;
 use super::route::Target;
+use super::tokens::{self, is_token_request};
 use super::verbs::header_text;
 use super::{Inner, answer};
 
@@ -64,12 +65,6 @@ fn kind(target: &Target) -> Option<&'static str> {
     row.map(|(_, kind, ..)| *kind)
 }
 
-fn is_token_request(target: &Target) -> bool {
-    target.group.is_empty()
-        && target.plural == "serviceaccounts"
-        && target.subresource.as_deref() == Some("token")
-}
-
 /// True for a path that is answered here.
 pub(super) fn is_review(target: &Target) -> bool {
     kind(target).is_some() || is_token_request(target)
@@ -90,7 +85,7 @@ pub(super) fn handle(
     let mut review = decode::object(content_type, body)?.value;
     let now = Timestamp::now();
     let status = match kind(target) {
-        _ if is_token_request(target) => token_request(inner, target, &review, now)?,
+        _ if is_token_request(target) => tokens::issue(inner, target, &review, now)?,
         // Everyone who is known may do everything.
         Some("SelfSubjectAccessReview" | "SubjectAccessReview" | "LocalSubjectAccessReview") => {
             json!({"allowed": true, "reason": "the embedded server allows everything to whom it knows"})
@@ -102,7 +97,7 @@ pub(super) fn handle(
         }),
         Some("TokenReview") => {
             let token = review["spec"]["token"].as_str().unwrap_or_default();
-            match inner.tokens.check(token, now) {
+            match tokens::whose(inner, token, now) {
                 Some(identity) => json!({"authenticated": true, "user": identity.to_user_info()}),
                 None => json!({"authenticated": false, "error": "invalid bearer token"}),
             }
@@ -111,30 +106,4 @@ pub(super) fn handle(
     };
     set(&mut review, "status", status);
     Ok(answer::json(StatusCode::CREATED, review.to_string()))
-}
-
-/// `kubectl create token`: ten minutes to a day.
-fn token_request(
-    inner: &Inner,
-    target: &Target,
-    request: &Value,
-    now: Timestamp,
-) -> Result<Value, Failure> {
-    let registry = inner.served.now();
-    let resource = registry
-        .find("", "v1", "serviceaccounts")
-        .ok_or_else(Failure::unknown_path)?;
-    let name = target.name.as_deref().unwrap_or_default();
-    let account = super::read::get(inner, &resource, target, name)?;
-    let seconds = request["spec"]["expirationSeconds"]
-        .as_i64()
-        .unwrap_or(3600);
-    let seconds = seconds.clamp(600, 86_400);
-    let expires = now
-        .checked_add(SignedDuration::from_secs(seconds))
-        .map_err(|error| Failure::bad_request(error.to_string()))?;
-    let token = inner
-        .tokens
-        .issue(&account.namespace, name, &account.uid, expires)?;
-    Ok(json!({"token": token, "expirationTimestamp": object::time(expires)}))
 }
