@@ -55,6 +55,11 @@ pub struct ClusterSnapshot {
     pub object: Arc<ManagedCluster>,
     /// Where the credential came from, without its data: `secret aws-sub1/pilothouse-credential`.
     pub credential: Option<String>,
+    /// Who keeps the credential: `cluster join`, `Hive`.
+    pub credential_kind: Option<String>,
+    /// When the credential ends: a token's `exp` or a certificate's `notAfter`.
+    /// `None` when it does not say.
+    pub credential_ends: Option<Timestamp>,
     /// API server URL without user info.
     pub server: Option<String>,
     /// State of the connection from the hub.

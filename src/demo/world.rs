@@ -150,6 +150,7 @@ impl World {
         let registration = Registration {
             cluster: &cluster,
             credential: &credential,
+            renewed: false,
             set: Some(seed::CLUSTER_SET),
             labels: &labels,
         };

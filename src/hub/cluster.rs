@@ -1,6 +1,8 @@
 //! The ManagedCluster controller: credential, connection, conditions, taints,
 //! labels and facts.
 
+mod standing;
+
 use std::collections::BTreeMap;
 
 use jiff::Timestamp;
@@ -12,7 +14,8 @@ use serde_json::json;
 
 use super::coexistence::left_to;
 use super::context::{CredentialState, Shared};
-use super::credential;
+use super::credential::renewal::{self, Standing};
+use super::credential::{self, Found};
 use super::queue::Requeue;
 use super::removal;
 use super::stores::Change;
@@ -63,8 +66,9 @@ pub async fn reconcile(context: &Shared, name: &ClusterName) -> Result<Requeue, 
         context.credentials().remove(name);
         return Ok(Requeue::Await);
     };
-    let credential = connect(context, name, &cluster).await?;
-    let connection = match (&credential.problem, context.pool.connection(name)) {
+    let now = Timestamp::now();
+    let (mut credential, found) = connect(context, name, &cluster).await?;
+    let mut connection = match (&credential.problem, context.pool.connection(name)) {
         (None, Some(connection)) => connection,
         (None, None) => Connection::Connecting,
         (Some(problem), _) => Connection::NoCredential {
@@ -77,16 +81,35 @@ pub async fn reconcile(context: &Shared, name: &ClusterName) -> Result<Requeue, 
             .meshes
             .observe(name, MemberClient::from_client(client), fingerprint);
     }
-    let waiting = !credential.watched;
+    if let Some(found) = &found {
+        let reachable = matches!(connection, Connection::Reachable { .. });
+        let before = context.credentials().get(name).cloned();
+        let before = before.filter(|before| before.fingerprint == credential.fingerprint);
+        let before = before.and_then(|before| before.standing);
+        credential.standing = renewal::attend(
+            &context.client,
+            name,
+            found,
+            reachable,
+            before.as_ref(),
+            now,
+        )
+        .await;
+        standing::announce(
+            context,
+            &cluster,
+            before.as_ref(),
+            credential.standing.as_ref(),
+        )
+        .await;
+        connection = standing::explain(connection, &credential, now);
+    }
+    let requeue = standing::requeue(&credential, now);
+    let standing = credential.standing.clone();
     context.credentials().insert(name.clone(), credential);
     removal::settle(context, name, &cluster).await?;
-    report(context, name, &cluster, &connection).await?;
-    // A Secret without our label appears, and is rotated, without a trigger.
-    Ok(if waiting {
-        Requeue::After(std::time::Duration::from_secs(30))
-    } else {
-        Requeue::Await
-    })
+    report(context, name, &cluster, &connection, standing.as_ref()).await?;
+    Ok(requeue)
 }
 
 /// Finds the credential and connects, or disconnects where there is none.
@@ -94,7 +117,7 @@ async fn connect(
     context: &Shared,
     name: &ClusterName,
     cluster: &ManagedCluster,
-) -> Result<CredentialState, kube::Error> {
+) -> Result<(CredentialState, Option<Found>), kube::Error> {
     if !cluster.spec.hub_accepts_client {
         context.pool.disconnect(name);
         return Ok(problem(
@@ -127,23 +150,24 @@ async fn connect(
             }
         }
     }
-    Ok(CredentialState {
-        source: Some(found.source),
+    let state = CredentialState {
+        source: Some(found.source.clone()),
+        kind: Some(found.kind),
         server: Some(found.credential.server().to_owned()),
-        fingerprint: Some(found.fingerprint),
+        ends: found.credential.validity().map(|validity| validity.expires),
+        fingerprint: Some(found.fingerprint.clone()),
         watched: found.watched,
-        problem: None,
-    })
+        ..CredentialState::default()
+    };
+    Ok((state, Some(found)))
 }
 
-fn problem(message: String) -> CredentialState {
-    CredentialState {
-        source: None,
-        server: None,
-        fingerprint: None,
-        watched: false,
+fn problem(message: String) -> (CredentialState, Option<Found>) {
+    let state = CredentialState {
         problem: Some(message),
-    }
+        ..CredentialState::default()
+    };
+    (state, None)
 }
 
 /// The namespace of an accepted cluster, which OCM's hub makes too.
@@ -176,6 +200,7 @@ async fn report(
     name: &ClusterName,
     cluster: &ManagedCluster,
     connection: &Connection,
+    standing: Option<&Standing>,
 ) -> Result<(), kube::Error> {
     if !context.options.controllers.has("cluster")
         || left_to(context, "managedclusters", cluster).await.is_some()
@@ -211,7 +236,8 @@ async fn report(
         return Ok(());
     }
     let facts = context.pool.facts(name).map(cluster_report);
-    let wanted = status(cluster, connection, facts.as_ref(), now);
+    let mut wanted = status(cluster, connection, facts.as_ref(), now);
+    standing::set(&mut wanted, cluster, name, standing, now);
     if cluster.status.as_ref() != Some(&wanted) {
         note_transition(context, name, cluster, available, &message);
         let patch = Patch::Merge(json!({"status": wanted}));

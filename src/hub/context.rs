@@ -10,6 +10,8 @@ use kube::Client;
 use kube::runtime::events::{Recorder, Reporter};
 
 use super::activity::ActivityLog;
+use super::credential::SourceKind;
+use super::credential::renewal::Standing;
 use super::mesh::Meshes;
 use super::metrics::HubMetrics;
 use super::record::{PlacementRecord, SubscriptionRecord};
@@ -89,12 +91,18 @@ pub struct Context {
 }
 
 /// Where a cluster's credential came from, or why there is none.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct CredentialState {
     /// `secret ns/name`, when one was found and taken.
     pub source: Option<String>,
+    /// Who keeps it.
+    pub kind: Option<SourceKind>,
     /// Server without user info.
     pub server: Option<String>,
+    /// When it ends, if it says so.
+    pub ends: Option<Timestamp>,
+    /// How it stands with its renewal, when the hub renews it.
+    pub standing: Option<Standing>,
     /// Changes when the credential does.
     pub fingerprint: Option<String>,
     /// Whether changes of the Secret are seen at once (it has our label).

@@ -8,6 +8,10 @@
 //! All of them in the namespace named like the cluster: a Secret elsewhere is
 //! never read, so nobody can point a cluster at the Secret of someone else.
 
+pub mod renewal;
+
+use std::fmt;
+
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use k8s_openapi::api::core::v1::Secret;
@@ -15,6 +19,7 @@ use kube::api::{ApiResource, DynamicObject, GroupVersionKind, ListParams};
 use kube::{Api, Client, ResourceExt};
 use serde_json::Value;
 
+use super::registration::{ANNOTATION_RENEWED, CREDENTIAL_SECRET};
 use crate::api::cluster::ManagedCluster;
 use crate::api::{ANNOTATION_CREDENTIAL, AUTO_IMPORT_SECRET, LABEL_CREDENTIAL};
 use crate::core::object::Digest;
@@ -27,9 +32,44 @@ const KUBECONFIG_KEYS: [&str; 2] = ["kubeconfig", "value"];
 const LABEL_MANAGED_ACCOUNT: &str =
     "authentication.open-cluster-management.io/is-managed-serviceaccount";
 
+/// Who keeps a credential.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SourceKind {
+    /// `cluster join`: a token of the account made for the hub, which the hub renews.
+    Joined,
+    /// A Secret that the annotation names, or with our label.
+    Secret,
+    /// RHACM's `auto-import-secret`.
+    AutoImport,
+    /// A ManagedServiceAccount.
+    ManagedServiceAccount,
+    /// Hive's ClusterDeployment.
+    Hive,
+    /// Cluster API.
+    ClusterApi,
+    /// HyperShift's HostedCluster.
+    HyperShift,
+}
+
+impl fmt::Display for SourceKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Joined => "cluster join",
+            Self::Secret => "labelled Secret",
+            Self::AutoImport => "auto-import-secret",
+            Self::ManagedServiceAccount => "ManagedServiceAccount",
+            Self::Hive => "Hive",
+            Self::ClusterApi => "Cluster API",
+            Self::HyperShift => "HyperShift",
+        })
+    }
+}
+
 /// A credential that was found.
 #[derive(Clone, Debug)]
 pub struct Found {
+    /// Who keeps it.
+    pub kind: SourceKind,
     /// `secret ns/name`.
     pub source: String,
     /// The credential.
@@ -39,6 +79,8 @@ pub struct Found {
     /// Whether the Secret has our label, so that its changes are seen at once.
     /// Others are read again from time to time.
     pub watched: bool,
+    /// `resourceVersion` of the Secret.
+    pub version: Option<String>,
 }
 
 /// Why there is no credential. The text never holds Secret data.
@@ -46,7 +88,7 @@ pub struct Found {
 pub enum FindError {
     /// None of the sources exists.
     #[error(
-        "no credential in namespace {0}: create a Secret with a kubeconfig and the label {LABEL_CREDENTIAL}=true, or run pilothouse cluster join"
+        "no credential in namespace {0}: run pilothouse cluster join, or create a Secret with a kubeconfig and the label {LABEL_CREDENTIAL}=true; looked for one that the annotation {ANNOTATION_CREDENTIAL} names, one with that label, {AUTO_IMPORT_SECRET}, a ManagedServiceAccount's, and those of Hive's ClusterDeployment, Cluster API ({0}-kubeconfig) and HyperShift's HostedCluster"
     )]
     Missing(String),
     /// The named Secret does not exist.
@@ -91,7 +133,7 @@ pub async fn find(client: &Client, cluster: &ManagedCluster) -> Result<Found, Fi
             .rsplit_once('/')
             .map_or(name.as_str(), |(_, name)| name);
         return match secrets.get_opt(name).await.map_err(failed)? {
-            Some(secret) => read(&secret),
+            Some(secret) => read(&secret, SourceKind::Secret),
             None => Err(FindError::NamedMissing(format!("{namespace}/{name}"))),
         };
     }
@@ -99,10 +141,10 @@ pub async fn find(client: &Client, cluster: &ManagedCluster) -> Result<Found, Fi
     let mut found = secrets.list(&labelled).await.map_err(failed)?.items;
     found.sort_by_key(ResourceExt::name_any);
     if let Some(secret) = found.first() {
-        return read(secret);
+        return read(secret, SourceKind::Secret);
     }
     if let Some(secret) = secrets.get_opt(AUTO_IMPORT_SECRET).await.map_err(failed)? {
-        return read(&secret);
+        return read(&secret, SourceKind::AutoImport);
     }
     let accounts = ListParams::default().labels(&format!("{LABEL_MANAGED_ACCOUNT}=true"));
     let mut accounts = secrets.list(&accounts).await.map_err(failed)?.items;
@@ -111,11 +153,11 @@ pub async fn find(client: &Client, cluster: &ManagedCluster) -> Result<Found, Fi
         .iter()
         .find_map(|secret| Some((secret, account_kubeconfig(cluster, secret)?)));
     if let Some((secret, kubeconfig)) = account {
-        return take(secret, &kubeconfig);
+        return take(secret, &kubeconfig, SourceKind::ManagedServiceAccount);
     }
-    for name in foreign_names(client, &namespace).await.map_err(failed)? {
+    for (kind, name) in foreign_names(client, &namespace).await.map_err(failed)? {
         if let Some(secret) = secrets.get_opt(&name).await.map_err(failed)? {
-            return read(&secret);
+            return read(&secret, kind);
         }
     }
     Err(FindError::Missing(namespace))
@@ -124,14 +166,21 @@ pub async fn find(client: &Client, cluster: &ManagedCluster) -> Result<Found, Fi
 /// Names of the Secrets in which other installers keep the kubeconfig, in
 /// order. Their kinds need not exist on this hub nor be readable (404, 403);
 /// any other fault is one: a member is not cut off because the hub faltered.
-async fn foreign_names(client: &Client, name: &str) -> Result<Vec<String>, kube::Error> {
+async fn foreign_names(
+    client: &Client,
+    name: &str,
+) -> Result<Vec<(SourceKind, String)>, kube::Error> {
     let hive = reference(client, name, &HIVE).await?;
     let hypershift = reference(client, name, &HYPERSHIFT).await?;
     let cluster_api = Some(format!("{name}-kubeconfig"));
-    Ok([hive, cluster_api, hypershift]
-        .into_iter()
-        .flatten()
-        .collect())
+    Ok([
+        (SourceKind::Hive, hive),
+        (SourceKind::ClusterApi, cluster_api),
+        (SourceKind::HyperShift, hypershift),
+    ]
+    .into_iter()
+    .filter_map(|(kind, name)| Some((kind, name?)))
+    .collect())
 }
 
 /// Where a kind of another installer names its kubeconfig Secret.
@@ -170,9 +219,7 @@ async fn reference(
     let api: Api<DynamicObject> = Api::namespaced_with(client.clone(), name, &resource);
     match api.get_opt(name).await {
         Ok(object) => Ok(object.and_then(|object| secret_reference(&object.data, foreign))),
-        // A group that nobody serves is answered by bare text, which kube does
-        // not take for NotFound.
-        Err(kube::Error::Api(status)) if matches!(status.code, 403 | 404) => Ok(None),
+        Err(kube::Error::Api(status)) if status.code == 403 => Ok(None),
         Err(error) => Err(error),
     }
 }
@@ -201,7 +248,7 @@ fn account_kubeconfig(cluster: &ManagedCluster, secret: &Secret) -> Option<Vec<u
     token_kubeconfig(server, token, authority.as_deref())
 }
 
-fn read(secret: &Secret) -> Result<Found, FindError> {
+fn read(secret: &Secret, kind: SourceKind) -> Result<Found, FindError> {
     let name = format!(
         "{}/{}",
         secret.namespace().unwrap_or_default(),
@@ -214,10 +261,10 @@ fn read(secret: &Secret) -> Result<Found, FindError> {
         .find_map(|key| text(key))
         .or_else(|| token_kubeconfig(&text("server")?, &text("token")?, None))
         .ok_or_else(|| FindError::NoKubeconfig(name.clone()))?;
-    take(secret, &kubeconfig)
+    take(secret, &kubeconfig, kind)
 }
 
-fn take(secret: &Secret, kubeconfig: &[u8]) -> Result<Found, FindError> {
+fn take(secret: &Secret, kubeconfig: &[u8], kind: SourceKind) -> Result<Found, FindError> {
     let name = format!(
         "{}/{}",
         secret.namespace().unwrap_or_default(),
@@ -230,6 +277,12 @@ fn take(secret: &Secret, kubeconfig: &[u8]) -> Result<Found, FindError> {
         }
     })?;
     Ok(Found {
+        kind: if is_renewed(secret, &credential) {
+            SourceKind::Joined
+        } else {
+            kind
+        },
+        version: secret.resource_version(),
         source: format!("secret {name}"),
         watched: secret
             .labels()
@@ -238,6 +291,17 @@ fn take(secret: &Secret, kubeconfig: &[u8]) -> Result<Found, FindError> {
         fingerprint: Digest::of_bytes(kubeconfig).to_string(),
         credential,
     })
+}
+
+/// Whether it is the Secret that `cluster join` writes, with a token that the
+/// hub is to renew. Only that name: the hub may write no other Secret.
+fn is_renewed(secret: &Secret, credential: &MemberCredential) -> bool {
+    secret.name_any() == CREDENTIAL_SECRET
+        && secret
+            .annotations()
+            .get(ANNOTATION_RENEWED)
+            .is_some_and(|value| value == "true")
+        && credential.account().is_some()
 }
 
 /// RHACM's import Secret may hold a server and a token instead of a
@@ -278,10 +342,13 @@ mod tests {
 
     #[test]
     fn a_server_and_a_token_make_a_credential() {
-        let found = read(&secret(&[
-            ("server", "https://api.example.com:6443\n"),
-            ("token", "hush\n"),
-        ]))
+        let found = read(
+            &secret(&[
+                ("server", "https://api.example.com:6443\n"),
+                ("token", "hush\n"),
+            ]),
+            SourceKind::Secret,
+        )
         .unwrap();
         assert_eq!(found.credential.server(), "https://api.example.com:6443");
         assert!(!format!("{found:?}").contains("hush"));
@@ -289,15 +356,18 @@ mod tests {
 
     #[test]
     fn a_bad_secret_is_named_and_its_data_is_not() {
-        let error = read(&secret(&[("kubeconfig", "users: hush")]))
-            .unwrap_err()
-            .to_string();
+        let error = read(
+            &secret(&[("kubeconfig", "users: hush")]),
+            SourceKind::Secret,
+        )
+        .unwrap_err()
+        .to_string();
         assert!(
             error.contains("secret aws-sub1/s") && !error.contains("hush"),
             "{error}"
         );
         assert!(matches!(
-            read(&secret(&[("other", "x")])),
+            read(&secret(&[("other", "x")]), SourceKind::Secret),
             Err(FindError::NoKubeconfig(_))
         ));
     }
@@ -322,7 +392,7 @@ mod tests {
             ),
         ] {
             let kubeconfig = account_kubeconfig(&with(config), &account).unwrap();
-            let found = take(&account, &kubeconfig).unwrap();
+            let found = take(&account, &kubeconfig, SourceKind::ManagedServiceAccount).unwrap();
             assert_eq!(found.credential.server(), url);
             assert!(found.credential.to_yaml().unwrap().contains(authority));
             assert!(!format!("{found:?}").contains("hush"));
@@ -345,5 +415,70 @@ mod tests {
             Some("aws-sub1-admin-kubeconfig")
         );
         assert_eq!(secret_reference(&serde_json::json!({}), &HIVE), None);
+    }
+
+    /// What each source holds, first to last; none of the installers' kinds is
+    /// served, which is no fault.
+    #[tokio::test]
+    async fn sources_are_read_in_order_and_named_when_there_is_none() {
+        use crate::apiserver::{Options, Server};
+        let client = Server::open(Options::in_memory("hub")).unwrap().client();
+        let namespace = serde_json::from_value(serde_json::json!({"metadata": {"name": "one"}}));
+        Api::<k8s_openapi::api::core::v1::Namespace>::all(client.clone())
+            .create(&Default::default(), &namespace.unwrap())
+            .await
+            .unwrap();
+        let secrets: Api<Secret> = Api::namespaced(client.clone(), "one");
+        let sources = [
+            ("labelled", LABEL_CREDENTIAL, SourceKind::Secret),
+            (AUTO_IMPORT_SECRET, "", SourceKind::AutoImport),
+            (
+                "account",
+                LABEL_MANAGED_ACCOUNT,
+                SourceKind::ManagedServiceAccount,
+            ),
+            ("one-kubeconfig", "", SourceKind::ClusterApi),
+        ];
+        for (name, label, _) in sources {
+            let mut labels = serde_json::json!({});
+            if !label.is_empty() {
+                labels[label] = "true".into();
+            }
+            let secret = serde_json::from_value(serde_json::json!({
+                "metadata": {"name": name, "labels": labels},
+                "stringData": {
+                    "server": "https://one.example.com", "token": "hush", "ca.crt": "own",
+                },
+            }));
+            secrets
+                .create(&Default::default(), &secret.unwrap())
+                .await
+                .unwrap();
+        }
+        let mut cluster: ManagedCluster = serde_json::from_value(serde_json::json!({
+            "metadata": {"name": "one"},
+            "spec": {"hubAcceptsClient": true,
+                "managedClusterClientConfigs": [{"url": "https://one.example.com"}]},
+        }))
+        .unwrap();
+        for (name, _, kind) in sources {
+            let found = find(&client, &cluster).await.unwrap();
+            assert_eq!(
+                (found.kind, found.source),
+                (kind, format!("secret one/{name}"))
+            );
+            secrets.delete(name, &Default::default()).await.unwrap();
+        }
+        let missing = find(&client, &cluster).await.unwrap_err().to_string();
+        for looked_at in ["cluster join", "ManagedService", "Hive", "one-kubeconfig"] {
+            assert!(missing.contains(looked_at), "{missing}");
+        }
+        let named = [(
+            ANNOTATION_CREDENTIAL.to_owned(),
+            "elsewhere/gone".to_owned(),
+        )];
+        cluster.metadata.annotations = Some(named.into());
+        let error = find(&client, &cluster).await.unwrap_err();
+        assert!(matches!(error, FindError::NamedMissing(name) if name == "one/gone"));
     }
 }

@@ -146,6 +146,10 @@ fn clusters(context: &Shared) -> BTreeMap<ClusterName, ClusterSnapshot> {
                 object,
                 credential: credential.and_then(|credential| credential.source.clone()),
                 server: credential.and_then(|credential| credential.server.clone()),
+                credential_kind: credential
+                    .and_then(|credential| credential.kind)
+                    .map(|kind| kind.to_string()),
+                credential_ends: credential.and_then(|credential| credential.ends),
                 connection,
                 orphans,
             };

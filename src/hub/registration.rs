@@ -21,6 +21,8 @@ use crate::member::credential::{CredentialError, MemberCredential};
 const MANAGER: &str = "pilothouse-registration";
 /// Name of the credential Secret in the cluster's namespace.
 pub const CREDENTIAL_SECRET: &str = "pilothouse-credential";
+/// Annotation of that Secret: `true` when the hub renews the token in it.
+pub const ANNOTATION_RENEWED: &str = "pilothouse.dev/credential-renewed";
 /// Label of a cluster's namespace, as OCM sets it.
 const LABEL_NAMESPACE_OF: &str = "cluster.open-cluster-management.io/managedCluster";
 /// Deadline of one call.
@@ -33,6 +35,9 @@ pub struct Registration<'a> {
     pub cluster: &'a ClusterName,
     /// How the hub reaches it.
     pub credential: &'a MemberCredential,
+    /// Whether the hub renews the credential's token before it ends: for
+    /// tokens of the account that [`crate::member::credential::agent`] makes.
+    pub renewed: bool,
     /// The exclusive cluster set that it joins.
     pub set: Option<&'a str>,
     /// More labels of the ManagedCluster.
@@ -68,6 +73,15 @@ pub enum RegistrationError {
     },
 }
 
+impl RegistrationError {
+    /// Whether somebody wrote the object meanwhile.
+    #[must_use]
+    pub fn is_conflict(&self) -> bool {
+        matches!(self, Self::Refused { source, .. }
+            if matches!(source.as_ref(), kube::Error::Api(status) if status.code == 409))
+    }
+}
+
 /// Registers a cluster, or brings its registration up to date: doing it twice
 /// changes nothing. The ManagedCluster comes last, so that the hub finds the
 /// credential when it looks.
@@ -76,29 +90,16 @@ pub enum RegistrationError {
 /// When the hub refuses a step. The steps before it stay.
 pub async fn join(hub: &Client, registration: &Registration<'_>) -> Result<(), RegistrationError> {
     let name = registration.cluster.as_str();
-    let kubeconfig =
-        registration
-            .credential
-            .to_yaml()
-            .map_err(|source| RegistrationError::Credential {
-                cluster: name.to_owned(),
-                source,
-            })?;
     let namespace = json!({
         "apiVersion": "v1", "kind": "Namespace",
         "metadata": {"name": name, "labels": {LABEL_NAMESPACE_OF: name}},
     });
     apply::<Namespace>(&Api::all(hub.clone()), name, &namespace).await?;
-    let secret = json!({
-        "apiVersion": "v1", "kind": "Secret", "type": "Opaque",
-        "metadata": {
-            "name": CREDENTIAL_SECRET, "namespace": name,
-            "labels": {LABEL_CREDENTIAL: "true"},
-        },
-        "data": {"kubeconfig": STANDARD.encode(kubeconfig)},
-    });
-    let secrets = Api::namespaced(hub.clone(), name);
-    apply::<Secret>(&secrets, CREDENTIAL_SECRET, &secret).await?;
+    let stored = Stored {
+        renewed: registration.renewed,
+        version: None,
+    };
+    store(hub, registration.cluster, registration.credential, &stored).await?;
     let mut labels = registration.labels.clone();
     if let Some(set) = registration.set {
         labels.insert(LABEL_CLUSTER_SET.to_owned(), set.to_owned());
@@ -115,6 +116,68 @@ pub async fn join(hub: &Client, registration: &Registration<'_>) -> Result<(), R
         },
     });
     apply::<ManagedCluster>(&Api::all(hub.clone()), name, &cluster).await
+}
+
+/// How a credential is stored.
+#[derive(Clone, Debug, Default)]
+struct Stored {
+    /// Whether the hub renews it.
+    renewed: bool,
+    /// `resourceVersion` of the Secret that it replaces; whatever is there when `None`.
+    version: Option<String>,
+}
+
+/// Writes a cluster's credential Secret.
+///
+/// # Errors
+/// When the hub refuses, for example because it is not at that version (409).
+async fn store(
+    hub: &Client,
+    cluster: &ClusterName,
+    credential: &MemberCredential,
+    how: &Stored,
+) -> Result<(), RegistrationError> {
+    let name = cluster.as_str();
+    let kubeconfig = credential
+        .to_yaml()
+        .map_err(|source| RegistrationError::Credential {
+            cluster: name.to_owned(),
+            source,
+        })?;
+    let mut secret = json!({
+        "apiVersion": "v1", "kind": "Secret", "type": "Opaque",
+        "metadata": {
+            "name": CREDENTIAL_SECRET, "namespace": name,
+            "labels": {LABEL_CREDENTIAL: "true"},
+        },
+        "data": {"kubeconfig": STANDARD.encode(kubeconfig)},
+    });
+    if how.renewed {
+        secret["metadata"]["annotations"] = json!({ANNOTATION_RENEWED: "true"});
+    }
+    if let Some(version) = &how.version {
+        secret["metadata"]["resourceVersion"] = json!(version);
+    }
+    let secrets = Api::namespaced(hub.clone(), name);
+    apply::<Secret>(&secrets, CREDENTIAL_SECRET, &secret).await
+}
+
+/// Puts a new token, which the hub renews, into the place of a joined
+/// cluster's credential; `version` is the `resourceVersion` of what it replaces.
+///
+/// # Errors
+/// When the hub refuses, for example because somebody replaced it meanwhile.
+pub async fn replace(
+    hub: &Client,
+    cluster: &ClusterName,
+    credential: &MemberCredential,
+    version: Option<&str>,
+) -> Result<(), RegistrationError> {
+    let how = Stored {
+        renewed: true,
+        version: version.map(str::to_owned),
+    };
+    store(hub, cluster, credential, &how).await
 }
 
 /// Takes a cluster off the hub: its ManagedCluster and the credential Secret
@@ -195,6 +258,7 @@ mod tests {
         let registration = Registration {
             cluster: &name,
             credential: &credential,
+            renewed: false,
             set: Some("submariner"),
             labels: &labels,
         };

@@ -341,6 +341,13 @@ fn facts(row: &ClusterRow, snapshot: &ClusterSnapshot) -> Vec<(String, Text)> {
     let code = |words: &String| Text::new().code(words);
     fact("API server", snapshot.server.as_ref().map(code));
     fact("Credential", snapshot.credential.as_ref().map(code));
+    let kind = snapshot.credential_kind.as_deref();
+    fact(
+        "Credential kept by",
+        kind.map(|kind| Text::new().plain(kind)),
+    );
+    let ends = snapshot.credential_ends.map(|ends| ends.to_string());
+    fact("Credential ends", ends.map(|ends| Text::new().plain(ends)));
     fact("Cluster set", (!row.set.is_empty()).then(|| code(&row.set)));
     fact("Kubernetes", Some(Text::new().plain(&row.version)));
     fact(

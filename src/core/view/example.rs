@@ -141,6 +141,10 @@ fn cluster(name: &str, version: &str, connection: Connection, now: Timestamp) ->
             },
         })),
         credential: Some(format!("secret {name}/pilothouse-credential")),
+        credential_kind: Some("cluster join".into()),
+        credential_ends: now
+            .checked_add(jiff::SignedDuration::from_hours(20 * 24))
+            .ok(),
         server: Some(format!("https://{name}.example.com:6443")),
         connection,
         orphans: if name == "aws-sub2" {

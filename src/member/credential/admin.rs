@@ -84,6 +84,16 @@ impl AdminAccess {
         self.client.calls.clone()
     }
 
+    /// The server's URL without user info.
+    #[must_use]
+    pub fn server(&self) -> String {
+        let url = &self.config.cluster_url;
+        let host = url.authority().map_or("", |authority| authority.as_str());
+        let host = host.rsplit_once('@').map_or(host, |(_, host)| host);
+        let scheme = url.scheme_str().unwrap_or("https");
+        format!("{scheme}://{host}{}", url.path().trim_end_matches('/'))
+    }
+
     /// Whether the certificate of the server is not checked.
     #[must_use]
     pub fn is_insecure(&self) -> bool {

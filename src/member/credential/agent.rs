@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::api::authentication::v1::{TokenRequest, TokenRequestSpec};
+use k8s_openapi::api::authorization::v1::SelfSubjectAccessReview;
 use k8s_openapi::api::core::v1::{ConfigMap, Namespace, Pod, Secret, ServiceAccount};
 use kube::api::{
     Api, ApiResource, DeleteParams, DynamicObject, ListParams, Patch, PatchParams, PostParams,
@@ -161,6 +162,26 @@ pub async fn token(
         token: status.token,
         expires: status.expiration_timestamp.0,
     })
+}
+
+/// Whether the caller may ask for tokens of an account; at the same time a
+/// proof that its own credential is known there.
+///
+/// # Errors
+/// When the member does not answer or does not know the caller.
+pub async fn may_renew(caller: &Client, account: &Account) -> Result<bool, AgentError> {
+    let review: SelfSubjectAccessReview = serde_json::from_value(json!({
+        "spec": {"resourceAttributes": {
+            "verb": "create", "resource": "serviceaccounts", "subresource": "token",
+            "namespace": account.namespace, "name": account.name,
+        }},
+    }))
+    .map_err(|_| AgentError::Manifest)?;
+    let reviews: Api<SelfSubjectAccessReview> = Api::all(caller.clone());
+    let params = PostParams::default();
+    let step = "say what its account may do".to_owned();
+    let answer = within(step, reviews.create(&params, &review)).await?;
+    Ok(answer.status.is_some_and(|status| status.allowed))
 }
 
 /// The account that [`install`] makes.
