@@ -15,6 +15,7 @@ mod collect;
 mod columns;
 mod crd;
 mod decode;
+mod deletion;
 mod discovery;
 mod dispatch;
 mod durable;

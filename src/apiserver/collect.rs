@@ -7,7 +7,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 use jiff::Timestamp;
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use super::Inner;
 use super::crd;
@@ -216,10 +216,14 @@ impl Sweep<'_> {
                 "deletionTimestamp",
                 json!(object::time(self.now)),
             );
-            if key.collection != namespaces() {
+            let graceful = key.collection != namespaces() && key.collection != crd::collection();
+            if graceful {
                 set_meta(&mut value, "deletionGracePeriodSeconds", json!(0));
             }
-            if let Some(generation) = value["metadata"]["generation"].as_i64() {
+            if let Some(generation) = value["metadata"]["generation"]
+                .as_i64()
+                .filter(|_| graceful)
+            {
                 set_meta(
                     &mut value,
                     "generation",
@@ -249,6 +253,7 @@ impl Sweep<'_> {
             set(value, "status", json!({"phase": "Terminating"}));
         } else if key.collection == crd::collection() {
             add(value, crd::CLEANUP);
+            crd::terminate(value, self.now);
         } else if propagation == Propagation::Foreground {
             let uid = object::meta_text(value, "uid").to_owned();
             if !self.inner.store.dependents(&uid).is_empty() {
@@ -425,6 +430,33 @@ fn drop_owner(value: &mut Value, is_gone: impl Fn(&str) -> bool) -> bool {
         if owners.is_empty() {
             meta.remove("ownerReferences");
         }
+        if changed {
+            forget_owners(meta, &is_gone);
+        }
         changed
     })
+}
+
+/// Who owned a reference that went owns it no more.
+fn forget_owners(meta: &mut Map<String, Value>, is_gone: impl Fn(&str) -> bool) {
+    let entries = meta.get_mut("managedFields").and_then(Value::as_array_mut);
+    for entry in entries.into_iter().flatten() {
+        let Some(fields) = entry["fieldsV1"]["f:metadata"].as_object_mut() else {
+            continue;
+        };
+        let Some(owners) = fields
+            .get_mut("f:ownerReferences")
+            .and_then(Value::as_object_mut)
+        else {
+            continue;
+        };
+        owners.retain(|key, _| {
+            let key = key.strip_prefix("k:").unwrap_or_default();
+            let key: Value = serde_json::from_str(key).unwrap_or_default();
+            !key["uid"].as_str().is_some_and(&is_gone)
+        });
+        if owners.keys().all(|key| key == ".") {
+            fields.remove("f:ownerReferences");
+        }
+    }
 }

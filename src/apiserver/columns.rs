@@ -21,6 +21,12 @@ enum Cell {
     At(&'static str),
     /// Like `At`, but a number, 0 when absent.
     Count(&'static str),
+    /// A number under a column that says it is text, as some printers do.
+    Tally(fn(&Value) -> i64),
+    /// True or false, false when absent.
+    Flag(&'static str),
+    /// The same in words: `True`, `False`.
+    Word(&'static str),
     /// Time since `metadata.creationTimestamp`.
     Age,
     /// The text of `metadata.creationTimestamp`.
@@ -109,9 +115,15 @@ pub(super) fn definitions(resource: &Resource) -> Vec<Value> {
             list.extend(columns.iter().map(|(name, wide, cell)| {
                 let kind = match cell {
                     Cell::Count(_) => "integer",
+                    Cell::Flag(_) | Cell::Word(_) => "boolean",
+                    Cell::Created => "date",
                     _ => "string",
                 };
-                definition(name, kind, "", name, i64::from(*wide))
+                let format = match *name {
+                    "Name" => "name",
+                    _ => "",
+                };
+                definition(name, kind, format, name, i64::from(*wide))
             }));
         }
     }
@@ -145,6 +157,12 @@ fn value_of(cell: Cell, object: &Value, now: Timestamp) -> Value {
         Cell::Count(pointer) => match object.pointer(pointer) {
             Some(found @ Value::Number(_)) => found.clone(),
             _ => json!(0),
+        },
+        Cell::Tally(count) => json!(count(object)),
+        Cell::Flag(pointer) => json!(object.pointer(pointer) == Some(&Value::Bool(true))),
+        Cell::Word(pointer) => match object.pointer(pointer) {
+            Some(Value::Bool(true)) => json!("True"),
+            _ => json!("False"),
         },
         Cell::Age => json!(age(object, now)),
         Cell::Created => object["metadata"]["creationTimestamp"].clone(),

@@ -2,6 +2,9 @@
 //! into served resources. Our definitions are established at once; the real
 //! server takes a moment.
 
+mod check;
+mod structural;
+
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 
@@ -13,7 +16,9 @@ use super::columns::CustomColumn;
 use super::failure::Cause;
 use super::resource::{self, Custom, Form, Resource, Scale};
 use super::schema::Schema;
-use super::store::{Collection, Stored};
+use super::store::{Collection, Key, Stored};
+
+pub(super) use check::check;
 
 /// Finalizer that keeps a definition until its objects are gone.
 pub(super) const CLEANUP: &str = "customresourcecleanup.apiextensions.k8s.io";
@@ -21,6 +26,15 @@ pub(super) const CLEANUP: &str = "customresourcecleanup.apiextensions.k8s.io";
 /// Where the definitions are stored.
 pub(super) fn collection() -> Collection {
     resource::collection("apiextensions.k8s.io", "customresourcedefinitions")
+}
+
+/// Where the definition of a group and plural is stored.
+pub(super) fn key(group: &str, plural: &str) -> Key {
+    Key {
+        collection: collection(),
+        namespace: String::new(),
+        name: format!("{plural}.{group}"),
+    }
 }
 
 fn text<'a>(value: &'a Value, pointer: &str) -> &'a str {
@@ -42,6 +56,7 @@ pub(super) fn complete(crd: &mut Value) {
     if let Some(names) = crd
         .pointer_mut("/spec/names")
         .and_then(Value::as_object_mut)
+        && !kind.is_empty()
     {
         names
             .entry("singular")
@@ -79,13 +94,19 @@ pub(super) fn status(crd: &Value, now: Timestamp) -> Value {
     {
         stored.push(version);
     }
+    let mut conditions = vec![
+        condition("NamesAccepted", "NoConflicts", "no conflicts found"),
+        condition(
+            "Established",
+            "InitialNamesAccepted",
+            "the initial names have been accepted",
+        ),
+    ];
+    conditions.extend(old("Terminating"));
     json!({
         "acceptedNames": crd.pointer("/spec/names").cloned().unwrap_or_else(|| json!({})),
         "storedVersions": stored,
-        "conditions": [
-            condition("NamesAccepted", "NoConflicts", "no conflicts found"),
-            condition("Established", "InitialNamesAccepted", "the initial names have been accepted"),
-        ],
+        "conditions": conditions,
     })
 }
 
@@ -97,69 +118,6 @@ fn versions(crd: &Value) -> impl Iterator<Item = &Value> {
 fn storage_version(crd: &Value) -> Option<String> {
     let storage = versions(crd).find(|v| v["storage"] == true)?;
     storage["name"].as_str().map(str::to_owned)
-}
-
-/// What is wrong with a definition beyond its schema.
-pub(super) fn check(crd: &Value) -> Vec<Cause> {
-    let mut causes = Vec::new();
-    let mut wrong = |field: String, reason: &str, message: String| {
-        causes.push(Cause {
-            field,
-            reason: reason.to_owned(),
-            message,
-        });
-    };
-    let name = text(crd, "/metadata/name");
-    let wanted = format!(
-        "{}.{}",
-        text(crd, "/spec/names/plural"),
-        text(crd, "/spec/group")
-    );
-    if name != wanted {
-        wrong(
-            "metadata.name".to_owned(),
-            "FieldValueInvalid",
-            format!("Invalid value: \"{name}\": must be spec.names.plural+\".\"+spec.group"),
-        );
-    }
-    if versions(crd).filter(|v| v["storage"] == true).count() != 1 {
-        wrong(
-            "spec.versions".to_owned(),
-            "FieldValueInvalid",
-            "Invalid value: must have exactly one version marked as storage version".to_owned(),
-        );
-    }
-    for (at, version) in versions(crd).enumerate() {
-        let field = format!("spec.versions[{at}].schema.openAPIV3Schema");
-        match version.pointer("/schema/openAPIV3Schema") {
-            None => wrong(
-                field,
-                "FieldValueRequired",
-                "Required value: schemas are required".to_owned(),
-            ),
-            Some(schema) => {
-                if let Err(error) = Schema::from_openapi(schema) {
-                    wrong(
-                        field,
-                        "FieldValueInvalid",
-                        format!("Invalid value: {error}"),
-                    );
-                }
-            }
-        }
-    }
-    if crd
-        .pointer("/spec/conversion/strategy")
-        .is_some_and(|s| s == "Webhook")
-    {
-        wrong(
-            "spec.conversion.strategy".to_owned(),
-            "FieldValueNotSupported",
-            "Unsupported value: \"Webhook\": this server converts only with strategy \"None\""
-                .to_owned(),
-        );
-    }
-    causes
 }
 
 /// The resources that a stored definition serves; versions that are not
@@ -258,6 +216,20 @@ pub(super) fn set_status(crd: &mut Value, now: Timestamp) {
     let status = status(crd, now);
     if let Some(map) = crd.as_object_mut() {
         map.insert("status".to_owned(), status);
+    }
+}
+
+/// Tells in the status that the definition and its objects are going.
+pub(super) fn terminate(crd: &mut Value, now: Timestamp) {
+    let list = crd
+        .pointer_mut("/status/conditions")
+        .and_then(Value::as_array_mut);
+    if let Some(list) = list.filter(|list| !list.iter().any(|c| c["type"] == "Terminating")) {
+        list.push(json!({
+            "type": "Terminating", "status": "True", "reason": "InstanceDeletionPending",
+            "message": "CustomResourceDefinition marked for deletion; CustomResource deletion will begin soon",
+            "lastTransitionTime": super::object::time(now),
+        }));
     }
 }
 

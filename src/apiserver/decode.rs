@@ -34,7 +34,7 @@ pub(super) fn media_type(content_type: Option<&str>) -> String {
 /// Decodes an object sent by POST or PUT.
 pub(super) fn object(content_type: Option<&str>, body: &[u8]) -> Result<Decoded, Failure> {
     match media_type(content_type).as_str() {
-        "application/json" | "text/plain" | "application/x-www-form-urlencoded" => json(body),
+        "application/json" => json(body),
         "application/yaml" => yaml(body),
         "application/vnd.kubernetes.protobuf" => Ok(Decoded {
             value: protobuf::decode(body)?,

@@ -24,7 +24,7 @@ const SUB_VERBS: [&str; 3] = ["get", "patch", "update"];
 pub(super) fn core_versions(registry: &Registry, form: Discovery) -> Value {
     match form {
         Discovery::Plain => json!({
-            "kind": "APIVersions", "apiVersion": "v1", "versions": ["v1"],
+            "kind": "APIVersions", "versions": ["v1"],
             "serverAddressByClientCIDRs": [],
         }),
         Discovery::Aggregated(version) => aggregated(registry, version, true),
@@ -100,11 +100,16 @@ pub(super) fn resources(registry: &Registry, group: &str, version: &str) -> Opti
             "kind": kind, "verbs": ["create"],
         })
     }));
-    Some(json!({
-        "kind": "APIResourceList", "apiVersion": "v1",
+    let mut document = json!({
+        "kind": "APIResourceList",
         "groupVersion": super::resource::api_version(group, version),
         "resources": list,
-    }))
+    });
+    // The core group's document is of no version itself.
+    if !group.is_empty() {
+        document["apiVersion"] = json!("v1");
+    }
+    Some(document)
 }
 
 fn subresources(resource: &Resource) -> Vec<(&'static str, Value, Vec<&'static str>)> {

@@ -12,7 +12,7 @@ use super::failure::Failure;
 use super::negotiate::{self, Discovery};
 use super::route::{self, Route};
 use super::verbs::{self, header_text};
-use super::{Inner, answer, discovery, openapi};
+use super::{Inner, answer, discovery, openapi, resource};
 
 /// Answers any request; the identity was put into the extensions by the
 /// layer in front.
@@ -56,29 +56,28 @@ async fn respond(inner: &Arc<Inner>, request: Request<Body>) -> Result<Response<
         }
         Route::Group(group) => {
             let found = discovery::group(&registry, &group);
-            found
-                .map(|d| document(&d))
-                .ok_or_else(Failure::unknown_path)
+            found.map(|d| document(&d)).ok_or_else(Failure::no_page)
         }
         Route::GroupVersion(group, version) => {
             let found = discovery::resources(&registry, &group, &version);
             found
                 .map(|d| document(&d))
-                .ok_or_else(Failure::unknown_path)
+                .ok_or_else(|| match resource::is_builtin_group(&group) {
+                    true => Failure::unknown_path(),
+                    false => Failure::no_page(),
+                })
         }
         Route::OpenApiV3 => Ok(document(&openapi::index(&registry))),
         Route::OpenApiV3Document(group, version) => {
             let found = openapi::document(&registry, &group, &version);
-            found
-                .map(|d| document(&d))
-                .ok_or_else(Failure::unknown_path)
+            found.map(|d| document(&d)).ok_or_else(Failure::no_page)
         }
         Route::OpenApiV2 => Ok(answer::typed(
             StatusCode::OK,
             openapi::V2_TYPE,
             openapi::v2(&registry),
         )),
-        Route::Resource(_) | Route::Unknown => Err(Failure::unknown_path()),
+        Route::Resource(_) | Route::Unknown => Err(Failure::no_page()),
     }
 }
 

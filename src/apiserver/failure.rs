@@ -121,6 +121,18 @@ impl Failure {
         .about(resource, name)
     }
 
+    /// A conflict that is told by kind, as apimachinery's storage does.
+    pub(super) fn kind_conflict(resource: &Resource, name: &str, why: &str) -> Self {
+        let kind = resource.qualified_kind();
+        let message = format!("Operation cannot be fulfilled on {kind} \"{name}\": {why}");
+        let mut failure = Self::new(StatusCode::CONFLICT, "Conflict", message);
+        failure = failure.about(resource, name);
+        if let Some(Value::Object(details)) = failure.details.as_mut() {
+            details.insert("kind".to_owned(), json!(resource.kind));
+        }
+        failure
+    }
+
     /// Server-side apply met fields of other managers.
     pub(super) fn apply_conflict(causes: &[Cause]) -> Self {
         let message = apply_conflict_message(causes);
@@ -128,17 +140,7 @@ impl Failure {
     }
 
     pub(super) fn invalid(resource: &Resource, name: &str, causes: &[Cause]) -> Self {
-        let mut texts: Vec<String> = Vec::new();
-        for cause in causes {
-            let text = format!("{}: {}", cause.field, cause.message);
-            if !texts.contains(&text) {
-                texts.push(text);
-            }
-        }
-        let list = match texts.as_slice() {
-            [one] => one.clone(),
-            many => format!("[{}]", many.join(", ")),
-        };
+        let list = listed(causes);
         let mut failure = Self::new(
             StatusCode::UNPROCESSABLE_ENTITY,
             "Invalid",
@@ -154,12 +156,60 @@ impl Failure {
         failure.with_causes(causes)
     }
 
+    /// A Scale of a built-in kind.
+    pub(super) fn invalid_scale(name: &str, causes: &[Cause]) -> Self {
+        let message = format!(
+            "Scale.autoscaling \"{name}\" is invalid: {}",
+            listed(causes)
+        );
+        let mut failure = Self::new(StatusCode::UNPROCESSABLE_ENTITY, "Invalid", message);
+        failure.details = Some(json!({"group": "autoscaling", "kind": "Scale", "name": name}));
+        failure.with_causes(causes)
+    }
+
+    /// Query parameters or a deletion's options; `kind`: `ListOptions`, `PatchOptions` …
+    pub(super) fn invalid_options(kind: &str, causes: &[Cause]) -> Self {
+        let list = listed(causes);
+        let message = format!("{kind}.meta.k8s.io \"\" is invalid: {list}");
+        let mut failure = Self::new(StatusCode::UNPROCESSABLE_ENTITY, "Invalid", message);
+        failure.details = Some(json!({"group": "meta.k8s.io", "kind": kind}));
+        failure.with_causes(causes)
+    }
+
     pub(super) fn bad_request(message: impl Into<String>) -> Self {
         Self::new(StatusCode::BAD_REQUEST, "BadRequest", message)
     }
 
     pub(super) fn unprocessable(message: impl Into<String>) -> Self {
         Self::new(StatusCode::UNPROCESSABLE_ENTITY, "Invalid", message)
+    }
+
+    /// A custom resource of another kind than the path's.
+    pub(super) fn other_kind(resource: &Resource, given: &str, name: &str) -> Self {
+        let cause = Cause {
+            field: "kind".to_owned(),
+            reason: "FieldValueInvalid".to_owned(),
+            message: format!("Invalid value: {given:?}: must be {}", resource.kind),
+        };
+        let causes = [cause];
+        let mut failure = Self::invalid(resource, name, &causes);
+        let shown = format!("{given}.{}", resource.group);
+        failure.message = format!("{shown} \"{name}\" is invalid: {}", listed(&causes));
+        if let Some(Value::Object(details)) = failure.details.as_mut() {
+            details.insert("kind".to_owned(), json!(given));
+        }
+        failure
+    }
+
+    /// A patch whose outcome cannot be decoded.
+    pub(super) fn bad_patch(why: &str) -> Self {
+        let cause = Cause {
+            field: "patch".to_owned(),
+            reason: "FieldValueInvalid".to_owned(),
+            message: format!("Invalid value: {why}"),
+        };
+        let message = format!(" \"\" is invalid: {}", listed(std::slice::from_ref(&cause)));
+        Self::new(StatusCode::UNPROCESSABLE_ENTITY, "Invalid", message).with_causes(&[cause])
     }
 
     pub(super) fn forbidden(resource: &Resource, name: &str, why: &str) -> Self {
@@ -197,12 +247,22 @@ impl Failure {
         failure
     }
 
-    pub(super) fn not_acceptable() -> Self {
-        Self::new(
-            StatusCode::NOT_ACCEPTABLE,
-            "NotAcceptable",
-            "only the following media types are accepted: application/json",
-        )
+    /// A subresource of a custom resource that knows no such verb.
+    pub(super) fn unsupported_verb(resource: &Resource, verb: &str) -> Self {
+        let qualified = resource.qualified();
+        let message = format!("{verb} is not supported on resources of kind \"{qualified}\"");
+        let mut failure = Self::new(StatusCode::METHOD_NOT_ALLOWED, "MethodNotAllowed", message);
+        failure.details = Some(json!({"group": resource.group, "kind": resource.plural}));
+        failure
+    }
+
+    /// A path outside every served group and version; kube-apiserver answers with text.
+    pub(super) fn no_page() -> Self {
+        Self::new(StatusCode::NOT_FOUND, NO_PAGE, "404 page not found\n")
+    }
+
+    pub(super) fn not_acceptable(message: impl Into<String>) -> Self {
+        Self::new(StatusCode::NOT_ACCEPTABLE, "NotAcceptable", message)
     }
 
     pub(super) fn unsupported_media_type(message: impl Into<String>) -> Self {
@@ -300,13 +360,35 @@ impl Failure {
 
     /// The HTTP answer.
     pub(super) fn into_response(self) -> Response<Body> {
-        let mut response = Response::new(Body::from(self.to_status().to_string()));
+        let (body, content_type) = match self.reason {
+            NO_PAGE => (self.message, "text/plain; charset=utf-8"),
+            _ => (self.to_status().to_string(), "application/json"),
+        };
+        let mut response = Response::new(Body::from(body));
         *response.status_mut() = self.code;
         response.headers_mut().insert(
             header::CONTENT_TYPE,
-            http::HeaderValue::from_static("application/json"),
+            http::HeaderValue::from_static(content_type),
         );
         response
+    }
+}
+
+/// The one reason that is not sent.
+const NO_PAGE: &str = "NoPage";
+
+/// Fields and messages in one line, each once.
+fn listed(causes: &[Cause]) -> String {
+    let mut texts: Vec<String> = Vec::new();
+    for cause in causes {
+        let text = format!("{}: {}", cause.field, cause.message);
+        if !texts.contains(&text) {
+            texts.push(text);
+        }
+    }
+    match texts.as_slice() {
+        [one] => one.clone(),
+        many => format!("[{}]", many.join(", ")),
     }
 }
 

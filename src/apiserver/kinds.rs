@@ -194,7 +194,7 @@ pub(super) fn check(resource: &Resource, new: &Value, old: Option<&Value>) -> Ve
         }
         ("", "services") => causes.extend(service::check(new)),
         ("apiextensions.k8s.io", "customresourcedefinitions") => {
-            causes.extend(crd::check(new));
+            causes.extend(crd::check(new, old));
             if let Some(old) = old {
                 causes.extend(crd::immutable_changes(old, new));
             }

@@ -11,6 +11,8 @@ pub(super) enum View {
     Table,
     /// `meta.k8s.io/v1 PartialObjectMetadata`.
     Metadata,
+    /// Its list.
+    MetadataList,
 }
 
 /// The form of a discovery document.
@@ -55,15 +57,18 @@ pub(super) fn view(accept: Option<&str>) -> Result<View, Failure> {
         match (find("as"), find("v"), find("g")) {
             (None, ..) => return Ok(View::Object),
             (Some("Table"), Some("v1"), Some("meta.k8s.io")) => return Ok(View::Table),
-            (
-                Some("PartialObjectMetadata" | "PartialObjectMetadataList"),
-                Some("v1"),
-                Some("meta.k8s.io"),
-            ) => return Ok(View::Metadata),
+            (Some("PartialObjectMetadata"), Some("v1"), Some("meta.k8s.io")) => {
+                return Ok(View::Metadata);
+            }
+            (Some("PartialObjectMetadataList"), Some("v1"), Some("meta.k8s.io")) => {
+                return Ok(View::MetadataList);
+            }
             _ => {}
         }
     }
-    Err(Failure::not_acceptable())
+    Err(Failure::not_acceptable(
+        "only the following media types are accepted: application/json",
+    ))
 }
 
 /// The first acceptable form of `/api` and `/apis`.
@@ -113,7 +118,7 @@ mod tests {
             ),
             (
                 Some("application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1"),
-                View::Metadata,
+                View::MetadataList,
             ),
         ];
         for (accept, wanted) in cases {

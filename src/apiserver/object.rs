@@ -276,25 +276,45 @@ pub(super) fn check_meta(resource: &Resource, object: &Value) -> Vec<Cause> {
 
 fn check_owners(object: &Value, causes: &mut Vec<Cause>) {
     let owners = object["metadata"]["ownerReferences"].as_array();
-    for (at, owner) in owners.into_iter().flatten().enumerate() {
+    let owners = owners.map(Vec::as_slice).unwrap_or_default();
+    let mut invalid = |field: &str, message: String| {
+        causes.push(Cause {
+            field: format!("metadata.ownerReferences{field}"),
+            reason: "FieldValueInvalid".to_owned(),
+            message: format!("Invalid value: {message}"),
+        });
+    };
+    for owner in owners {
         for field in ["apiVersion", "kind", "name", "uid"] {
             if owner[field].as_str().unwrap_or_default().is_empty() {
-                causes.push(Cause {
-                    field: format!("metadata.ownerReferences[{at}].{field}"),
-                    reason: "FieldValueInvalid".to_owned(),
-                    message: format!("Invalid value: \"\": {field} must not be empty"),
-                });
+                invalid(&format!(".{field}"), "\"\": must not be empty".to_owned());
             }
         }
+    }
+    let names = owners.iter().filter(|owner| owner["controller"] == true);
+    let names: Vec<&str> = names.filter_map(|owner| owner["name"].as_str()).collect();
+    if names.len() > 1 {
+        let list = Value::Array(owners.to_vec());
+        let all = names.join(", ");
+        invalid(
+            "",
+            format!(
+                "{list}: Only one reference can have Controller set to true. Found \"true\" in references for {all}"
+            ),
+        );
     }
 }
 
 const SUBDOMAIN: &str = "a lowercase RFC 1123 subdomain must consist of lower case alphanumeric characters, '-' or '.', and must start and end with an alphanumeric character (e.g. 'example.com', regex used for validation is '[a-z0-9]([-a-z0-9]*[a-z0-9])?(\\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*')";
 const LABEL: &str = "a lowercase RFC 1123 label must consist of lower case alphanumeric characters or '-', and must start and end with an alphanumeric character (e.g. 'my-name',  or '123-abc', regex used for validation is '[a-z0-9]([-a-z0-9]*[a-z0-9])?')";
-const LABEL_1035: &str = "a DNS-1035 label must consist of lower case alphanumeric characters or '-', start with an alphabetic character, and end with an alphanumeric character (e.g. 'my-name',  or 'abc-123', regex used for validation is '[a-z]([-a-z0-9]*[a-z0-9])?')";
+/// What is said of a DNS-1035 label that is none.
+pub(super) const LABEL_1035: &str = "a DNS-1035 label must consist of lower case alphanumeric characters or '-', start with an alphabetic character, and end with an alphanumeric character (e.g. 'my-name',  or 'abc-123', regex used for validation is '[a-z]([-a-z0-9]*[a-z0-9])?')";
 const PATH_SEGMENT: &str = "may not be '.', '..' or contain '/' or '%'";
 const QUALIFIED_NAME: &str = "name part must consist of alphanumeric characters, '-', '_' or '.', and must start and end with an alphanumeric character (e.g. 'MyName',  or 'my.name',  or '123-abc', regex used for validation is '([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9]')";
-const LABEL_VALUE: &str = "a valid label must be an empty string or consist of alphanumeric characters, '-', '_' or '.', and must start and end with an alphanumeric character (e.g. 'MyValue',  or 'my_value',  or '12345', regex used for validation is '(([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9])?')";
+/// What is said of a label value that is none.
+pub(super) const LABEL_VALUE: &str = "a valid label must be an empty string or consist of alphanumeric characters, '-', '_' or '.', and must start and end with an alphanumeric character (e.g. 'MyValue',  or 'my_value',  or '12345', regex used for validation is '(([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9])?')";
+/// What is said of a label key that is none.
+pub(super) const LABEL_KEY: &str = "a valid label key must consist of alphanumeric characters, '-', '_' or '.', and must start and end with an alphanumeric character (e.g. 'MyName',  or 'my.name',  or '123-abc', regex used for validation is '([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9]') with an optional DNS subdomain prefix and '/' (e.g. 'example.com/MyName')";
 const TOO_LONG: &str = "must be no more than 253 characters";
 
 fn name_fault(resource: &Resource, name: &str) -> Option<&'static str> {
@@ -340,14 +360,14 @@ fn is_name_part(text: &str) -> bool {
         && text.chars().all(|c| edge(c) || "-_.".contains(c))
 }
 
-fn is_qualified_name(text: &str) -> bool {
+pub(super) fn is_qualified_name(text: &str) -> bool {
     match text.split_once('/') {
         Some((prefix, name)) => is_subdomain(prefix) && is_name_part(name),
         None => is_name_part(text),
     }
 }
 
-fn is_label_value(text: &str) -> bool {
+pub(super) fn is_label_value(text: &str) -> bool {
     text.is_empty() || is_name_part(text)
 }
 

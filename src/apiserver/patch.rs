@@ -20,6 +20,11 @@ const ALL: &str = "application/json-patch+json, application/merge-patch+json, ap
 const CUSTOM: &str =
     "application/json-patch+json, application/merge-patch+json, application/apply-patch+yaml";
 
+/// Whether this is the media type of a server-side apply.
+pub(super) fn is_apply(media_type: &str) -> bool {
+    media_type == "application/apply-patch+yaml"
+}
+
 /// Reads a body by its content type.
 pub(super) fn read(
     resource: &Resource,
@@ -28,8 +33,14 @@ pub(super) fn read(
 ) -> Result<Body, Failure> {
     match (decode::media_type(content_type).as_str(), &resource.custom) {
         ("application/json-patch+json", _) => {
-            let patch = serde_json::from_slice(body)
-                .map_err(|error| Failure::bad_request(format!("error decoding patch: {error}")))?;
+            let is_list = serde_json::from_slice::<Vec<Value>>(body).is_ok();
+            let patch = serde_json::from_slice(body).map_err(|error| match is_list {
+                // kube-apiserver reads any list and fails when it applies it.
+                true => Failure::unprocessable(format!(
+                    "the server rejected our request due to an error in our request: {error}"
+                )),
+                false => Failure::bad_request(format!("error decoding patch: {error}")),
+            })?;
             Ok(Body::Json(patch))
         }
         ("application/merge-patch+json", _) => Ok(Body::Merge(decode::json(body)?)),

@@ -22,9 +22,16 @@ pub(super) fn filter(
     query: &Query,
 ) -> Result<Filter, Failure> {
     if let Some(field) = query.fields.unsupported(&resource.selectable) {
-        return Err(Failure::bad_request(format!(
-            "field label not supported: {field}"
-        )));
+        // The default conversion's words; kinds with fields of their own have others.
+        let plain = resource.selectable.is_empty() && resource.custom.is_none();
+        return Err(Failure::bad_request(
+            match plain && !resource.group.is_empty() {
+                true => format!(
+                    "\"{field}\" is not a known field selector: only \"metadata.name\", \"metadata.namespace\""
+                ),
+                false => format!("field label not supported: {field}"),
+            },
+        ));
     }
     Ok(Filter {
         namespace: target.namespace.clone(),
@@ -79,7 +86,9 @@ pub(super) fn list(
     if let Some(limit) = query.limit
         && objects.len() > limit
     {
-        position.remaining = Some(objects.len() - limit);
+        // Not counted for a selection, as kube-apiserver would have to read it all.
+        let selects = !(query.labels.is_empty() && query.fields.is_empty());
+        position.remaining = (!selects).then(|| objects.len() - limit);
         objects.truncate(limit);
         position.continue_token = objects.last().map(|last| {
             Token {
@@ -103,6 +112,11 @@ fn snapshot(
     from: Option<&Token>,
 ) -> Result<Snapshot, Failure> {
     let (collection, namespace) = (&resource.collection, target.namespace.as_deref());
+    if from.is_some() && query.resource_version.as_deref().is_some_and(|v| v != "0") {
+        return Err(Failure::bad_request(
+            "specifying resource version is not allowed when using continue",
+        ));
+    }
     if let Some(token) = from.filter(|token| token.revision > 0) {
         let past = inner.store.list_at(collection, namespace, token.revision);
         // kube-apiserver's way out: go on from the same place in today's state.
@@ -112,8 +126,9 @@ fn snapshot(
         };
         return past.map_err(|_| Failure::continue_expired(&today.to_text()));
     }
-    let wanted = query.resource_version.as_deref();
-    let wanted: Option<u64> = wanted.and_then(|v| v.parse().ok());
+    let wanted = query.resource_version.as_deref().map(version).transpose();
+    let wanted =
+        wanted.map_err(|why| Failure::bad_request(format!("invalid resource version: {why}")))?;
     let current = inner.store.revision();
     match wanted.filter(|wanted| *wanted > 0) {
         Some(wanted) if wanted > current => Err(Failure::too_new(wanted, current)),
@@ -125,6 +140,18 @@ fn snapshot(
         }
         _ => Ok(inner.store.list(collection, namespace)),
     }
+}
+
+/// Reads a `resourceVersion`.
+///
+/// # Errors
+/// Go's words for what is no number.
+pub(super) fn version(text: &str) -> Result<u64, String> {
+    text.parse().map_err(|_| {
+        format!(
+            "resourceVersion: Invalid value: {text:?}: strconv.ParseUint: parsing {text:?}: invalid syntax"
+        )
+    })
 }
 
 /// Where the next page begins: after this object. Revision 0 means today's state.

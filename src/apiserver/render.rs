@@ -1,6 +1,7 @@
 //! Stored objects to the form that was asked for: whole, Table or metadata
 //! only; single, list or watch event.
 
+use std::ops::Range;
 use std::sync::Arc;
 
 use bytes::{BufMut, Bytes, BytesMut};
@@ -65,11 +66,14 @@ impl Renderer {
     pub(super) fn value(&self, value: Value) -> Bytes {
         let shown = match self.view {
             View::Object => self.served(value),
-            View::Metadata => partial(&value),
+            View::Metadata | View::MetadataList => partial(&value),
             View::Table => {
-                let revision = value["metadata"]["resourceVersion"].clone();
+                let mut metadata = json!({});
+                if let Some(revision) = value["metadata"].get("resourceVersion") {
+                    metadata["resourceVersion"] = revision.clone();
+                }
                 let rows = vec![self.row(&value)];
-                self.table(&rows, &json!({"resourceVersion": revision}), true)
+                self.table(&rows, &metadata, true)
             }
         };
         Bytes::from(shown.to_string())
@@ -82,10 +86,7 @@ impl Renderer {
             Some("Object") => self.served(value.clone()),
             _ => partial(value),
         };
-        match object {
-            Value::Null => json!({ "cells": cells }),
-            object => json!({ "cells": cells, "object": object }),
-        }
+        json!({ "cells": cells, "object": object })
     }
 
     fn table(&self, rows: &[Value], metadata: &Value, with_columns: bool) -> Value {
@@ -113,7 +114,7 @@ impl Renderer {
                 let rows: Vec<Value> = objects.iter().map(|o| self.row(&o.value())).collect();
                 return Bytes::from(self.table(&rows, &metadata, true).to_string());
             }
-            View::Metadata => {
+            View::Metadata | View::MetadataList => {
                 let items: Vec<Value> = objects.iter().map(|o| partial(&o.value())).collect();
                 let list = json!({
                     "kind": "PartialObjectMetadataList", "apiVersion": "meta.k8s.io/v1",
@@ -135,17 +136,33 @@ impl Renderer {
             if at > 0 {
                 out.put_u8(b',');
             }
-            out.put_slice(&self.plain(object));
+            self.put_item(&mut out, &self.plain(object));
         }
         out.put_slice(b"]}");
         out.freeze()
+    }
+
+    /// Items of a built-in list do not repeat its type: Go's typed lists leave it out, those of
+    /// custom resources keep it.
+    fn put_item(&self, out: &mut BytesMut, item: &[u8]) {
+        if self.resource.custom.is_some() {
+            return out.put_slice(item);
+        }
+        let mut from = 0;
+        for member in type_members(item) {
+            out.put_slice(item.get(from..member.start).unwrap_or_default());
+            from = member.end;
+        }
+        out.put_slice(item.get(from..).unwrap_or_default());
     }
 
     /// One line of a watch.
     pub(super) fn event(&mut self, kind: &str, object: &Stored) -> Bytes {
         let body = match self.view {
             View::Object => self.plain(object),
-            View::Metadata => Bytes::from(partial(&object.value()).to_string()),
+            View::Metadata | View::MetadataList => {
+                Bytes::from(partial(&object.value()).to_string())
+            }
             View::Table => {
                 let first = !std::mem::replace(&mut self.columns_sent, true);
                 let rows = vec![self.row(&object.value())];
@@ -160,14 +177,13 @@ impl Renderer {
     pub(super) fn bookmark(&self, revision: u64, initial_end: bool) -> Bytes {
         let (kind, version) = match self.view {
             View::Object => (self.resource.kind.clone(), self.resource.api_version()),
-            View::Metadata => (
+            View::Metadata | View::MetadataList => (
                 "PartialObjectMetadata".to_owned(),
                 "meta.k8s.io/v1".to_owned(),
             ),
             View::Table => ("Table".to_owned(), "meta.k8s.io/v1".to_owned()),
         };
-        let mut metadata =
-            json!({"resourceVersion": revision.to_string(), "creationTimestamp": null});
+        let mut metadata = json!({"resourceVersion": revision.to_string()});
         if initial_end {
             metadata["annotations"] = json!({"k8s.io/initial-events-end": "true"});
         }
@@ -198,9 +214,75 @@ pub(super) fn line(kind: &str, body: &[u8]) -> Bytes {
     out.freeze()
 }
 
+/// Where `apiVersion` and `kind` of the outermost object stand in compact JSON, each with its
+/// comma.
+fn type_members(json: &[u8]) -> Vec<Range<usize>> {
+    let mut members = Vec::new();
+    let (mut depth, mut at, mut before) = (0_usize, 0, b' ');
+    while let Some(&byte) = json.get(at) {
+        match byte {
+            b'{' | b'[' => depth += 1,
+            b'}' | b']' => depth = depth.saturating_sub(1),
+            b'"' => {
+                let end = text_end(json, at);
+                let name = json.get(at..end).unwrap_or_default();
+                let is_type = matches!(name, b"\"apiVersion\"" | b"\"kind\"");
+                if is_type && depth == 1 && matches!(before, b'{' | b',') {
+                    // The colon, the text, and the comma: `metadata` follows both.
+                    members.push(at..text_end(json, end + 1) + 1);
+                }
+                before = b'"';
+                at = end;
+                continue;
+            }
+            _ => {}
+        }
+        before = byte;
+        at += 1;
+    }
+    members
+}
+
+/// The place after the text that begins at `at`.
+fn text_end(json: &[u8], at: usize) -> usize {
+    let mut at = at + 1;
+    while let Some(&byte) = json.get(at) {
+        match byte {
+            b'"' => return at + 1,
+            b'\\' => at += 2,
+            _ => at += 1,
+        }
+    }
+    json.len()
+}
+
 fn partial(value: &Value) -> Value {
     json!({
         "kind": "PartialObjectMetadata", "apiVersion": "meta.k8s.io/v1",
         "metadata": value["metadata"],
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_the_objects_own_type_is_found() {
+        let object = json!({
+            "action": "a\\\"kind", "apiVersion": "v1", "data": {"kind": "ConfigMap", "x": "{\"kind\":1}"},
+            "items": [{"apiVersion": "v2", "kind": "K"}], "kind": "ConfigMap", "metadata": {"name": "kind"},
+        });
+        let text = object.to_string();
+        let mut left = text.clone();
+        for member in type_members(text.as_bytes()).into_iter().rev() {
+            left.replace_range(member, "");
+        }
+        let mut wanted = object;
+        wanted
+            .as_object_mut()
+            .unwrap()
+            .retain(|key, _| key != "apiVersion" && key != "kind");
+        assert_eq!(serde_json::from_str::<Value>(&left).unwrap(), wanted);
+    }
 }

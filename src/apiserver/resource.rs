@@ -158,11 +158,26 @@ const EVENT_FIELDS: &[&str] = &[
     "type",
 ];
 
+const REGARDING_FIELDS: &[&str] = &[
+    "reason",
+    "regarding.apiVersion",
+    "regarding.fieldPath",
+    "regarding.kind",
+    "regarding.name",
+    "regarding.namespace",
+    "regarding.resourceVersion",
+    "regarding.uid",
+    "reportingController",
+    "type",
+];
+
 const POD_FIELDS: &[&str] = &[
+    "spec.hostNetwork",
     "spec.nodeName",
     "spec.restartPolicy",
     "spec.schedulerName",
     "spec.serviceAccountName",
+    "status.nominatedNodeName",
     "status.phase",
     "status.podIP",
 ];
@@ -182,7 +197,7 @@ const ROWS: &[Row] = &[
     ("", "v1", "PersistentVolumeClaim", "persistentvolumeclaims", &["pvc"], NS | STATUS, &[]),
     ("", "v1", "PersistentVolume", "persistentvolumes", &["pv"], STATUS, &[]),
     ("", "v1", "Pod", "pods", &["po"], NS | STATUS | ALL, POD_FIELDS),
-    ("", "v1", "ReplicationController", "replicationcontrollers", &["rc"], WORKLOAD, &[]),
+    ("", "v1", "ReplicationController", "replicationcontrollers", &["rc"], WORKLOAD, &["status.replicas"]),
     ("", "v1", "ResourceQuota", "resourcequotas", &["quota"], NS | STATUS, &[]),
     ("", "v1", "Secret", "secrets", &[], NS, &["type"]),
     ("", "v1", "ServiceAccount", "serviceaccounts", &["sa"], NS, &[]),
@@ -191,7 +206,7 @@ const ROWS: &[Row] = &[
     ("apps", "v1", "Deployment", "deployments", &["deploy"], WORKLOAD, &[]),
     ("apps", "v1", "ReplicaSet", "replicasets", &["rs"], WORKLOAD, &[]),
     ("apps", "v1", "StatefulSet", "statefulsets", &["sts"], WORKLOAD, &[]),
-    ("events.k8s.io", "v1", "Event", "events", &["ev"], NS, EVENT_FIELDS),
+    ("events.k8s.io", "v1", "Event", "events", &["ev"], NS, REGARDING_FIELDS),
     ("autoscaling", "v2", "HorizontalPodAutoscaler", "horizontalpodautoscalers", &["hpa"], NS | STATUS | ALL, &[]),
     ("batch", "v1", "CronJob", "cronjobs", &["cj"], NS | STATUS | GEN | ALL, &[]),
     ("batch", "v1", "Job", "jobs", &[], NS | STATUS | GEN | ALL, &["status.successful"]),
@@ -208,6 +223,11 @@ const ROWS: &[Row] = &[
     ("coordination.k8s.io", "v1", "Lease", "leases", &[], NS, &[]),
     ("discovery.k8s.io", "v1", "EndpointSlice", "endpointslices", &[], NS | GEN, &[]),
 ];
+
+/// Whether the group is Kubernetes' own.
+pub(super) fn is_builtin_group(group: &str) -> bool {
+    ROWS.iter().any(|(known, ..)| *known == group)
+}
 
 /// The built-in resources, in discovery order.
 pub(super) fn builtin() -> Vec<Resource> {

@@ -36,6 +36,8 @@ pub(super) struct Target {
     pub(super) plural: String,
     pub(super) name: Option<String>,
     pub(super) subresource: Option<String>,
+    /// The old form of a watch: `watch` before the resource.
+    pub(super) watches: bool,
 }
 
 impl Target {
@@ -47,12 +49,16 @@ impl Target {
 
 /// Reads a path; percent escapes within a segment are resolved.
 pub(super) fn parse(path: &str) -> Route {
-    let segments: Vec<String> = path
-        .split('/')
-        .filter(|segment| !segment.is_empty())
-        .map(unescape)
-        .collect();
-    let segments: Vec<&str> = segments.iter().map(String::as_str).collect();
+    // kube-apiserver takes a path apart after resolving its escapes.
+    let path = unescape(path);
+    if path.contains("//") && (path.starts_with("/api/") || path.starts_with("/apis/")) {
+        // An empty segment names a resource that there is not.
+        return Route::Resource(Target {
+            version: "v1".to_owned(),
+            ..Target::default()
+        });
+    }
+    let segments: Vec<&str> = path.split('/').filter(|s| !s.is_empty()).collect();
     match segments.as_slice() {
         ["version"] => Route::Version,
         ["healthz" | "livez" | "readyz", ..] => Route::Health,
@@ -80,6 +86,13 @@ fn resource(group: &str, version: &str, rest: &[&str]) -> Route {
         group: group.to_owned(),
         version: version.to_owned(),
         ..Target::default()
+    };
+    let rest = match rest {
+        ["watch", watched @ ..] if !watched.is_empty() => {
+            target.watches = true;
+            watched
+        }
+        rest => rest,
     };
     let object = match rest {
         // The namespace itself, its status and finalize.

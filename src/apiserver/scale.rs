@@ -7,7 +7,7 @@ use serde_json::{Map, Value, json};
 
 use super::answer;
 use super::decode;
-use super::failure::Failure;
+use super::failure::{Cause, Failure};
 use super::object::{meta_text, to_served};
 use super::patch;
 use super::read;
@@ -61,6 +61,42 @@ pub(super) fn of(resource: &Resource, object: &Value) -> Value {
     })
 }
 
+/// What is no Scale of this object, or asks for fewer than none.
+fn check(call: &Call<'_>, wanted: &Value, name: &str) -> Result<(), Failure> {
+    let kind = wanted["kind"].as_str().unwrap_or("Scale");
+    if kind != "Scale" {
+        return Err(Failure::bad_request(format!(
+            "the kind in the data ({kind}) does not match the expected kind (Scale)"
+        )));
+    }
+    let given = meta_text(wanted, "name");
+    if !given.is_empty() && given != name {
+        return Err(Failure::bad_request(format!(
+            "the name of the object ({given}) does not match the name on the URL ({name})"
+        )));
+    }
+    let replicas = wanted["spec"]["replicas"].as_i64().unwrap_or(0);
+    if replicas >= 0 {
+        return Ok(());
+    }
+    let cause = |field: &str, why: &str| Cause {
+        field: field.to_owned(),
+        reason: "FieldValueInvalid".to_owned(),
+        message: format!("Invalid value: {replicas}: {why}"),
+    };
+    Err(match (&call.resource.custom, &call.resource.scale) {
+        (Some(_), Some(scale)) => {
+            let field = scale.spec_replicas.replace('/', ".");
+            let cause = cause(&field, "should be a non-negative integer");
+            Failure::invalid(&call.resource, name, &[cause])
+        }
+        _ => {
+            let cause = cause("spec.replicas", "must be greater than or equal to 0");
+            Failure::invalid_scale(name, &[cause])
+        }
+    })
+}
+
 /// PUT or PATCH of a Scale.
 pub(super) fn write(
     call: &mut Call<'_>,
@@ -91,6 +127,7 @@ pub(super) fn write(
     if !version.is_empty() && version != live.revision.to_string() {
         return Err(Failure::modified(&call.resource, &name));
     }
+    check(call, &wanted, &name)?;
     let replicas = wanted["spec"]["replicas"].as_i64().unwrap_or(0);
     let mut value = live.value();
     match value.pointer_mut(&scale.spec_replicas) {

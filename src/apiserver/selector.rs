@@ -1,5 +1,7 @@
 //! Label and field selectors as they come in a query.
 
+mod parse;
+
 use std::collections::BTreeMap;
 
 use serde_json::Value;
@@ -21,18 +23,17 @@ enum Rule {
 pub(super) struct LabelSelector(Vec<(String, Rule)>);
 
 impl LabelSelector {
-    /// Reads `a=b,c!=d,e in (f,g),h notin (i),j,!k,l>1`.
+    /// Reads a `labelSelector`.
+    ///
+    /// # Errors
+    /// apimachinery's words for what it could not read.
     pub(super) fn parse(text: &str) -> Result<Self, String> {
-        let mut rules = Vec::new();
-        for part in split_outside_parentheses(text) {
-            let part = part.trim();
-            if !part.is_empty() {
-                rules.push(label_rule(part).ok_or_else(|| {
-                    format!("unable to parse requirement: {part:?} in label selector {text:?}")
-                })?);
-            }
-        }
-        Ok(Self(rules))
+        parse::requirements(text).map(Self)
+    }
+
+    /// Selects everything.
+    pub(super) fn is_empty(&self) -> bool {
+        self.0.is_empty()
     }
 
     pub(super) fn matches(&self, labels: &BTreeMap<String, String>) -> bool {
@@ -52,66 +53,6 @@ impl LabelSelector {
     }
 }
 
-fn split_outside_parentheses(text: &str) -> Vec<&str> {
-    let mut parts = Vec::new();
-    let (mut depth, mut from) = (0usize, 0);
-    for (at, c) in text.char_indices() {
-        match c {
-            '(' => depth += 1,
-            ')' => depth = depth.saturating_sub(1),
-            ',' if depth == 0 => {
-                parts.push(&text[from..at]);
-                from = at + 1;
-            }
-            _ => {}
-        }
-    }
-    parts.push(&text[from..]);
-    parts
-}
-
-fn label_rule(part: &str) -> Option<(String, Rule)> {
-    if let Some(key) = part.strip_prefix('!') {
-        return is_key(key.trim()).then(|| (key.trim().to_owned(), Rule::Absent));
-    }
-    if let Some(list) = part.strip_suffix(')') {
-        let (head, values) = list.split_once('(')?;
-        let values = values.split(',').map(|v| v.trim().to_owned()).collect();
-        let mut words = head.split_whitespace();
-        let (key, operator) = (words.next()?, words.next()?);
-        let rule = match operator {
-            "in" => Rule::In(values),
-            "notin" => Rule::NotIn(values),
-            _ => return None,
-        };
-        return (words.next().is_none() && is_key(key)).then(|| (key.to_owned(), rule));
-    }
-    for (operator, make) in [("!=", true), ("==", false), ("=", false)] {
-        if let Some((key, value)) = part.split_once(operator) {
-            let (key, value) = (key.trim(), value.trim().to_owned());
-            let rule = match make {
-                true => Rule::NotIn(vec![value]),
-                false => Rule::In(vec![value]),
-            };
-            return is_key(key).then(|| (key.to_owned(), rule));
-        }
-    }
-    for (operator, make) in [('>', Rule::Greater as fn(i64) -> Rule), ('<', Rule::Less)] {
-        if let Some((key, value)) = part.split_once(operator) {
-            let number = value.trim().parse().ok()?;
-            return is_key(key.trim()).then(|| (key.trim().to_owned(), make(number)));
-        }
-    }
-    is_key(part).then(|| (part.to_owned(), Rule::Exists))
-}
-
-fn is_key(key: &str) -> bool {
-    !key.is_empty()
-        && key
-            .chars()
-            .all(|c| c.is_ascii_alphanumeric() || "-_./".contains(c))
-}
-
 /// A conjunction of `field=value` and `field!=value`.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(super) struct FieldSelector(Vec<(String, String, bool)>);
@@ -127,7 +68,7 @@ impl FieldSelector {
                 }
                 (None, None) => {
                     return Err(format!(
-                        "invalid selector: {text:?}; can't understand {part:?}"
+                        "invalid selector: '{text}'; can't understand '{part}'"
                     ));
                 }
             };
@@ -145,6 +86,17 @@ impl FieldSelector {
         };
         let mut fields = self.0.iter().map(|(field, _, _)| field.as_str());
         fields.find(|field| !known(field))
+    }
+
+    /// Selects everything.
+    pub(super) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// Selects one object by name, besides what it selects.
+    pub(super) fn only(&mut self, name: &str) {
+        self.0
+            .push(("metadata.name".to_owned(), name.to_owned(), true));
     }
 
     pub(super) fn matches(&self, object: &Stored) -> bool {
@@ -165,7 +117,13 @@ impl FieldSelector {
 
 /// The value at a dotted path as selectors compare it; absent is empty.
 fn text_at(value: &Value, path: &str) -> String {
-    let found = path.split('.').fold(value, |at, field| &at[field]);
+    // Events are stored in their core form.
+    let stored = match path {
+        _ if value["kind"] != "Event" || value["apiVersion"] != "v1" => path.to_owned(),
+        "reportingController" => "reportingComponent".to_owned(),
+        path => path.replacen("regarding.", "involvedObject.", 1),
+    };
+    let found = stored.split('.').fold(value, |at, field| &at[field]);
     match found {
         Value::String(text) => text.clone(),
         Value::Bool(flag) => flag.to_string(),
@@ -175,7 +133,8 @@ fn text_at(value: &Value, path: &str) -> String {
             let component = fields.get("component").and_then(Value::as_str);
             component.unwrap_or_default().to_owned()
         }
-        _ if path == "spec.unschedulable" => "false".to_owned(),
+        _ if matches!(path, "spec.unschedulable" | "spec.hostNetwork") => "false".to_owned(),
+        _ if path == "status.replicas" => "0".to_owned(),
         _ => String::new(),
     }
 }
@@ -212,7 +171,33 @@ mod tests {
 
     #[test]
     fn broken_label_selectors_are_errors() {
-        for text in ["a b", "a in", "a in x", "=x", "a>b", "a foo (b)"] {
+        for (text, why) in [
+            (
+                "a b",
+                "unable to parse requirement: found 'b', expected: in, notin, =, ==, !=, gt, lt",
+            ),
+            (
+                "a in",
+                "unable to parse requirement: found '' expected: '('",
+            ),
+            (
+                "a in x",
+                "unable to parse requirement: found 'x' expected: '('",
+            ),
+            (
+                "a in (x",
+                "unable to parse requirement: found '', expected: ',' or ')'",
+            ),
+            (
+                "=x",
+                "found '=', expected: !, identifier, or 'end of string'",
+            ),
+            ("a=x,", "found '', expected: identifier after ','"),
+            ("a=x=y", "found '=', expected: ',' or 'end of string'"),
+        ] {
+            assert_eq!(LabelSelector::parse(text).unwrap_err(), why, "{text}");
+        }
+        for text in ["a>b", "a foo (b)", "a=-", "a/b/c=d"] {
             assert!(LabelSelector::parse(text).is_err(), "{text}");
         }
     }

@@ -46,6 +46,15 @@ impl Stored {
         serde_json::from_slice(&self.json).unwrap_or_else(|_| Value::Object(Default::default()))
     }
 
+    /// The same object under another revision.
+    pub(super) fn at(&self, revision: u64) -> Self {
+        let mut value = self.value();
+        if let Some(meta) = value["metadata"].as_object_mut() {
+            meta.insert("resourceVersion".to_owned(), revision.to_string().into());
+        }
+        Self::from_value(&value, revision)
+    }
+
     /// Uids of the owner references.
     pub(super) fn owner_uids(&self) -> &[String] {
         &self.owners

@@ -7,18 +7,18 @@ use bytes::Bytes;
 use http::request::Parts;
 use http::{Method, Response, StatusCode, header};
 use jiff::Timestamp;
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use super::auth::Identity;
-use super::collect::{self, Deleted, Propagation};
 use super::decode;
+use super::deletion::{DeleteOptions, delete, delete_collection};
 use super::failure::Failure;
 use super::negotiate::{self, View};
 use super::object;
 use super::patch;
 use super::query::Query;
-use super::render::{Position, Renderer};
-use super::resource::Resource;
+use super::render::Renderer;
+use super::resource::{self, Resource};
 use super::route::Target;
 use super::write::{Call, Intent, Part, Written};
 use super::{Inner, answer, read, reviews, scale, watch};
@@ -35,25 +35,35 @@ pub(super) fn header_text(parts: &Parts, name: header::HeaderName) -> Option<&st
 pub(super) async fn handle(
     inner: &Arc<Inner>,
     identity: &Identity,
-    target: Target,
+    mut target: Target,
     parts: Parts,
     body: Body,
 ) -> Result<Response<Body>, Failure> {
-    let query = Query::parse(&parts.uri)?;
+    let mut query = Query::parse(&parts.uri)?;
+    if target.watches {
+        query.watch = true;
+        if let Some(name) = target.name.take() {
+            query.fields.only(&name);
+        }
+    }
     if reviews::is_review(&target) {
         let body = read_body(body).await?;
         return reviews::handle(inner, identity, &target, &parts, &body);
     }
     let registry = inner.served.now();
-    let resource = registry
-        .find(&target.group, &target.version, &target.plural)
-        .ok_or_else(Failure::unknown_path)?;
+    let found = registry.find(&target.group, &target.version, &target.plural);
+    let resource = found.ok_or_else(|| match resource::is_builtin_group(&target.group) {
+        true => Failure::unknown_path(),
+        false => Failure::no_page(),
+    })?;
     check_scope(&resource, &target, &parts.method)?;
     let view = negotiate::view(header_text(&parts, header::ACCEPT))?;
+    check_form(&resource, &target, &query, view, &parts.method)?;
     let renderer = Renderer::new(Arc::clone(&resource), view, query.include_object.clone());
     if parts.method == Method::GET {
         return get(inner, &resource, &target, &query, renderer);
     }
+    check_write(&query, &parts)?;
     let body = read_body(body).await?;
     let mut call = Call {
         inner,
@@ -62,6 +72,7 @@ pub(super) async fn handle(
         target: &target,
         query: &query,
         now: Timestamp::now(),
+        patched: false,
         warnings: Vec::new(),
     };
     let result = match target.subresource.as_deref() {
@@ -77,6 +88,45 @@ pub(super) async fn handle(
     }
     answer::warn(&mut response, &call.warnings);
     Ok(response)
+}
+
+/// A list is no single object, and a Table shows its objects in one of three ways.
+fn check_form(
+    resource: &Resource,
+    target: &Target,
+    query: &Query,
+    view: View,
+    method: &Method,
+) -> Result<(), Failure> {
+    let lists = target.name.is_none() && method == Method::GET && !query.watch;
+    match (view, query.include_object.as_deref()) {
+        (View::Table, Some("" | "Metadata" | "Object" | "None") | None) => Ok(()),
+        (View::Table, Some(other)) => Err(Failure::bad_request(format!(
+            "Unable to convert to Table as requested: includeObject: Invalid value: \"{other}\": must be 'Metadata', 'Object', 'None', or empty"
+        ))),
+        (View::Metadata, _) if lists => {
+            let kind = match (&resource.custom, resource.group.split('.').next()) {
+                (Some(_), _) => "unstructured.UnstructuredList".to_owned(),
+                (None, Some("") | None) => format!("core.{}", resource.list_kind),
+                (None, Some(group)) => format!("{group}.{}", resource.list_kind),
+            };
+            Err(Failure::not_acceptable(format!(
+                "you requested PartialObjectMetadata, but the requested object is a list (*{kind})"
+            )))
+        }
+        _ => Ok(()),
+    }
+}
+
+fn check_write(query: &Query, parts: &Parts) -> Result<(), Failure> {
+    let content_type = decode::media_type(header_text(parts, header::CONTENT_TYPE));
+    match parts.method {
+        Method::POST => query.check_write("CreateOptions", false),
+        Method::PUT => query.check_write("UpdateOptions", false),
+        Method::PATCH => query.check_write("PatchOptions", patch::is_apply(&content_type)),
+        Method::DELETE => query.check_write("DeleteOptions", false),
+        _ => Ok(()),
+    }
 }
 
 async fn read_body(body: Body) -> Result<Bytes, Failure> {
@@ -123,10 +173,14 @@ fn check_scope(resource: &Resource, target: &Target, method: &Method) -> Result<
         Some("finalize") => resource.is("", "namespaces"),
         Some(_) => false,
     };
+    if let (false, Some(_), Some(name)) = (known, &resource.custom, &target.name) {
+        return Err(Failure::not_found(resource, name));
+    }
     if !known {
         return Err(Failure::unknown_path());
     }
-    let needs_namespace = target.name.is_some() || method == Method::POST;
+    let needs_namespace =
+        target.name.is_some() || method == Method::POST || method == Method::DELETE;
     if resource.namespaced && target.namespace.is_none() && needs_namespace {
         return Err(match method {
             &Method::GET => Failure::unknown_path(),
@@ -144,6 +198,7 @@ fn get(
     renderer: Renderer,
 ) -> Result<Response<Body>, Failure> {
     let Some(name) = &target.name else {
+        query.check_list()?;
         if query.watch {
             let filter = read::filter(resource, target, query)?;
             let collection = Arc::clone(&resource.collection);
@@ -155,6 +210,9 @@ fn get(
         let list = read::list(inner, resource, target, query, &renderer)?;
         return Ok(answer::json(StatusCode::OK, list));
     };
+    if let Some(version) = &query.resource_version {
+        read::version(version).map_err(|why| Failure::untyped(why))?;
+    }
     let object = read::get(inner, resource, target, name)?;
     if target.subresource.as_deref() == Some("scale") {
         let scale = scale::of(resource, &object.value());
@@ -199,6 +257,13 @@ fn write(
         (Method::DELETE, None) => {
             let options = DeleteOptions::read(call.query, content_type, body)?;
             delete_collection(call, &options)
+        }
+        (method, Some(_)) if part != Part::Main && call.resource.custom.is_some() => {
+            let verb = match method {
+                Method::POST => "create",
+                _ => "delete",
+            };
+            Err(Failure::unsupported_verb(&call.resource, verb))
         }
         _ => Err(Failure::method_not_allowed()),
     }
@@ -267,16 +332,7 @@ fn work_in(
     renderer: &Renderer,
 ) -> Result<Response<Body>, Failure> {
     let applies = matches!(patch, patch::Body::Apply(_));
-    if applies && call.query.field_manager.is_none() {
-        return Err(Failure::unprocessable(
-            "PatchOptions.meta.k8s.io \"\" is invalid: fieldManager: Required value: is required for apply patch",
-        ));
-    }
-    if !applies && call.query.force {
-        return Err(Failure::unprocessable(
-            "PatchOptions.meta.k8s.io \"\" is invalid: force: Forbidden: may not be specified for non-apply patch",
-        ));
-    }
+    call.patched = !applies;
     for _ in 0..PATCH_ATTEMPTS {
         let live = read::get(call.inner, &call.resource, call.target, name);
         let warned = call.warnings.len();
@@ -316,145 +372,4 @@ fn admit(call: &mut Call<'_>, decoded: decode::Decoded, applies: bool) -> Result
         ));
     }
     call.admit(decoded, applies)
-}
-
-#[derive(Debug)]
-struct DeleteOptions {
-    uid: Option<String>,
-    resource_version: Option<String>,
-    propagation: Propagation,
-    dry_run: bool,
-}
-
-impl DeleteOptions {
-    fn read(query: &Query, content_type: Option<&str>, body: &[u8]) -> Result<Self, Failure> {
-        let options = match body.is_empty() {
-            true => Value::Null,
-            false => decode::object(content_type, body)?.value,
-        };
-        let text = |value: &Value| value.as_str().map(str::to_owned);
-        let policy = text(&options["propagationPolicy"]).or_else(|| query.propagation.clone());
-        let propagation = match policy.as_deref() {
-            Some("Orphan") => Propagation::Orphan,
-            Some("Foreground") => Propagation::Foreground,
-            None | Some("Background" | "") => match options["orphanDependents"].as_bool() {
-                Some(true) => Propagation::Orphan,
-                _ => Propagation::Background,
-            },
-            Some(other) => {
-                return Err(Failure::unprocessable(format!(
-                    "DeleteOptions.meta.k8s.io \"\" is invalid: propagationPolicy: Unsupported value: \"{other}\": supported values: \"Background\", \"Foreground\", \"Orphan\""
-                )));
-            }
-        };
-        let dry = options["dryRun"].as_array().is_some_and(|d| !d.is_empty());
-        Ok(Self {
-            uid: text(&options["preconditions"]["uid"]),
-            resource_version: text(&options["preconditions"]["resourceVersion"]),
-            propagation,
-            dry_run: query.dry_run || dry,
-        })
-    }
-}
-
-fn delete(
-    call: &mut Call<'_>,
-    name: &str,
-    options: &DeleteOptions,
-    renderer: &Renderer,
-) -> Result<Response<Body>, Failure> {
-    let key = call.key(name);
-    for _ in 0..PATCH_ATTEMPTS {
-        let live = read::get(call.inner, &call.resource, call.target, name)?;
-        let wrong = |what: &str, given: &str, found: &str| {
-            let why = format!(
-                "Precondition failed: {what} in precondition: {given}, {what} in object meta: {found}"
-            );
-            Failure::conflict(&call.resource, name, &why)
-        };
-        if let Some(uid) = options.uid.as_deref().filter(|uid| *uid != live.uid) {
-            return Err(wrong("UID", uid, &live.uid));
-        }
-        let revision = live.revision.to_string();
-        if let Some(given) = options
-            .resource_version
-            .as_deref()
-            .filter(|v| *v != revision)
-        {
-            return Err(wrong("ResourceVersion", given, &revision));
-        }
-        if ["default", "kube-system", "kube-public"].contains(&name)
-            && call.resource.is("", "namespaces")
-        {
-            return Err(Failure::forbidden(
-                &call.resource,
-                name,
-                "this namespace may not be deleted",
-            ));
-        }
-        if options.dry_run {
-            return Ok(success(&call.resource, name, &live.uid));
-        }
-        let expect = Some(live.revision);
-        let Some(deleted) =
-            collect::delete(call.inner, &key, expect, options.propagation, call.now)
-        else {
-            continue;
-        };
-        return Ok(match deleted {
-            Deleted::Gone(last) if !shows_deleted(&call.resource) => {
-                success(&call.resource, name, &last.uid)
-            }
-            Deleted::Gone(object) | Deleted::Waiting(object) => {
-                answer::json(StatusCode::OK, renderer.object(&object))
-            }
-        });
-    }
-    Err(Failure::modified(&call.resource, name))
-}
-
-/// Whether a deletion answers with the object as it was: Services are stored
-/// with `ReturnDeletedObject`, and a namespace only begins to end.
-fn shows_deleted(resource: &Resource) -> bool {
-    resource.is("", "namespaces") || resource.is("", "services")
-}
-
-fn success(resource: &Resource, name: &str, uid: &str) -> Response<Body> {
-    let mut details = json!({"name": name, "kind": resource.plural, "uid": uid});
-    if !resource.group.is_empty() {
-        details["group"] = json!(resource.group);
-    }
-    let status = json!({
-        "kind": "Status", "apiVersion": "v1", "metadata": {},
-        "status": "Success", "details": details,
-    });
-    answer::json(StatusCode::OK, status.to_string())
-}
-
-fn delete_collection(
-    call: &mut Call<'_>,
-    options: &DeleteOptions,
-) -> Result<Response<Body>, Failure> {
-    let filter = read::filter(&call.resource, call.target, call.query)?;
-    if call.resource.is("", "namespaces") || call.resource.is("", "services") {
-        return Err(Failure::method_not_allowed());
-    }
-    let namespace = call.target.namespace.as_deref();
-    let snapshot = call.inner.store.list(&call.resource.collection, namespace);
-    let mut gone = Vec::new();
-    for object in snapshot.objects.iter().filter(|o| filter.matches(o)) {
-        if !options.dry_run {
-            let key = call.resource.key(&object.namespace, &object.name);
-            collect::delete(call.inner, &key, None, options.propagation, call.now);
-        }
-        gone.push(Arc::clone(object));
-    }
-    let position = Position {
-        revision: call.inner.store.revision(),
-        continue_token: None,
-        remaining: None,
-    };
-    // Tables of deletions are of no use to anyone; kubectl asks for JSON.
-    let plain = Renderer::new(Arc::clone(&call.resource), View::Object, None);
-    Ok(answer::json(StatusCode::OK, plain.list(&gone, &position)))
 }

@@ -15,6 +15,7 @@ use tokio::time::{Instant, sleep_until};
 use super::Inner;
 use super::failure::Failure;
 use super::query::Query;
+use super::read;
 use super::render::{self, Renderer};
 use super::selector::{FieldSelector, LabelSelector};
 use super::store::{Collection, Event, Expired, Stored};
@@ -24,6 +25,8 @@ use super::store::{Collection, Event, Expired, Stored};
 const DEFAULT_TIMEOUT: Duration = Duration::from_secs(45 * 60);
 /// How often a quiet watch gets a bookmark, about as kube-apiserver.
 const BOOKMARK_EVERY: Duration = Duration::from_secs(60);
+/// kube-apiserver sends the last bookmark this long before the timeout.
+const BOOKMARK_BEFORE_END: Duration = Duration::from_secs(2);
 
 /// What a client watches.
 pub(super) struct Filter {
@@ -52,6 +55,7 @@ struct Feed {
     ready: VecDeque<Bytes>,
     bookmarks: bool,
     next_bookmark: Instant,
+    last_bookmark: Instant,
     deadline: Instant,
     ended: bool,
 }
@@ -65,6 +69,13 @@ pub(super) fn start(
     query: &Query,
 ) -> Result<impl Stream<Item = Result<Bytes, Infallible>> + Send + 'static, Failure> {
     let now = Instant::now();
+    let lasts = query.timeout.unwrap_or(DEFAULT_TIMEOUT);
+    let lasts = lasts.min(DEFAULT_TIMEOUT * 2);
+    // One more shortly before the end, so that the next watch begins late.
+    let last_bookmark = match lasts.checked_sub(BOOKMARK_BEFORE_END) {
+        Some(lasts) if !lasts.is_zero() => now + lasts,
+        _ => now + BOOKMARK_EVERY,
+    };
     let mut feed = Feed {
         inner: Arc::clone(inner),
         changes: inner.store.subscribe(&collection),
@@ -74,23 +85,22 @@ pub(super) fn start(
         cursor: 0,
         ready: VecDeque::new(),
         bookmarks: query.allow_bookmarks,
-        next_bookmark: now + BOOKMARK_EVERY,
-        deadline: now
-            + query
-                .timeout
-                .unwrap_or(DEFAULT_TIMEOUT)
-                .min(DEFAULT_TIMEOUT * 2),
+        next_bookmark: (now + BOOKMARK_EVERY).min(last_bookmark),
+        last_bookmark,
+        deadline: now + lasts,
         ended: false,
     };
     let version = query.resource_version.as_deref();
     // No version, or "0", means: first the state, as synthetic ADDED events.
-    if query.send_initial_events || matches!(version, None | Some("0")) {
-        feed.initial(query.send_initial_events);
+    let initial = query.send_initial_events;
+    if initial.unwrap_or(matches!(version, None | Some("0"))) {
+        feed.initial(initial == Some(true) && query.allow_bookmarks);
     } else {
         let wanted = version.unwrap_or_default();
-        feed.cursor = wanted
-            .parse()
-            .map_err(|_| Failure::bad_request(format!("invalid resource version {wanted:?}")))?;
+        feed.cursor = match wanted {
+            "" => inner.store.revision(),
+            wanted => read::version(wanted).map_err(Failure::untyped)?,
+        };
         // A revision from the future was given out by a server that is no
         // more; the client must list again.
         if feed.cursor > inner.store.revision() {
@@ -141,7 +151,11 @@ impl Feed {
                 changed = self.changes.changed() => self.ended = changed.is_err(),
                 () = sleep_until(self.deadline) => self.ended = true,
                 () = sleep_until(self.next_bookmark), if self.bookmarks => {
-                    self.next_bookmark = Instant::now() + BOOKMARK_EVERY;
+                    let now = Instant::now();
+                    self.next_bookmark = match now < self.last_bookmark {
+                        true => (now + BOOKMARK_EVERY).min(self.last_bookmark),
+                        false => now + BOOKMARK_EVERY,
+                    };
                     let bookmark = self.renderer.bookmark(self.cursor, false);
                     self.ready.push_back(bookmark);
                 }
@@ -194,7 +208,13 @@ impl Feed {
             (true, false) => "DELETED",
             (false, false) => return,
         };
-        let line = self.renderer.event(kind, &event.object);
+        // What leaves the selection is shown as it was in it.
+        let line = match (&event.before, kind) {
+            (Some(old), "DELETED") if !event.deleted => {
+                self.renderer.event(kind, &old.at(event.revision))
+            }
+            _ => self.renderer.event(kind, &event.object),
+        };
         self.ready.push_back(line);
     }
 }

@@ -30,6 +30,9 @@ pub(super) struct Call<'a> {
     /// `fieldManager`, or the first word of the user agent.
     pub(super) manager: String,
     pub(super) now: Timestamp,
+    /// The object is the outcome of a patch other than an apply: what is wrong with it is told as
+    /// a fault of the patch.
+    pub(super) patched: bool,
     /// Texts for `Warning` headers.
     pub(super) warnings: Vec<String>,
 }
@@ -157,6 +160,14 @@ impl Call<'_> {
     }
 
     fn check_namespace(&self, name: &str) -> Result<(), Failure> {
+        if self.resource.custom.is_some() {
+            let definition = crd::key(&self.resource.group, &self.resource.plural);
+            let found = self.inner.store.get(&definition);
+            if found.is_some_and(|found| is_deleting(&found.value())) {
+                let why = "create not allowed while custom resource definition is terminating";
+                return Err(Failure::forbidden(&self.resource, name, why));
+            }
+        }
         if !self.resource.namespaced {
             return Ok(());
         }
@@ -244,10 +255,28 @@ impl Call<'_> {
     fn check_preconditions(&self, intent: &Intent, old: &Value, name: &str) -> Result<(), Failure> {
         let (Intent::Update(new) | Intent::Apply(new)) = intent;
         let version = meta_text(new, "resourceVersion");
+        if !version.is_empty() && version.parse::<u64>().is_err() {
+            return Err(Failure::untyped(format!(
+                "strconv.ParseUint: parsing {version:?}: invalid syntax"
+            )));
+        }
         if !version.is_empty() && version != meta_text(old, "resourceVersion") {
             return Err(Failure::modified(&self.resource, name));
         }
         let uid = meta_text(new, "uid");
+        if !uid.is_empty() && uid != meta_text(old, "uid") && self.patched {
+            let cause = Cause {
+                field: "metadata.uid".to_owned(),
+                reason: "FieldValueInvalid".to_owned(),
+                message: format!("Invalid value: {uid:?}: field is immutable"),
+            };
+            // Told twice, as there: by the metadata's rules and the object's.
+            return Err(Failure::invalid(
+                &self.resource,
+                name,
+                &[cause.clone(), cause],
+            ));
+        }
         if !uid.is_empty() && uid != meta_text(old, "uid") {
             let why = format!(
                 "Precondition failed: UID in precondition: {uid}, UID in object meta: {}",

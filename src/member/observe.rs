@@ -9,7 +9,7 @@ use std::sync::Arc;
 use futures::StreamExt as _;
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
 use kube::Client;
-use kube::api::{Api, ApiResource, DynamicObject, PartialObjectMeta};
+use kube::api::{Api, ApiResource, DynamicObject, PartialObjectMeta, TypeMeta};
 use kube::core::metadata::ObjectMeta;
 use kube::runtime::watcher::{Config, Event};
 use kube::runtime::{WatchStreamExt as _, watcher};
@@ -77,9 +77,16 @@ impl Row {
         }
     }
 
-    /// A row from the whole object.
-    pub(super) fn of_object(mut object: DynamicObject) -> Self {
+    /// A row from the whole object. `kind`: what was watched, because items of a list of a
+    /// built-in kind do not name their own.
+    pub(super) fn of_object(mut object: DynamicObject, kind: Option<&ApiResource>) -> Self {
         let mut row = Self::of_metadata(&object.metadata);
+        if let Some(kind) = kind {
+            object.types = Some(TypeMeta {
+                api_version: kind.api_version.clone(),
+                kind: kind.kind.clone(),
+            });
+        }
         object.metadata.managed_fields = None;
         if let Ok(value) = serde_json::to_value(&object) {
             (row.health, row.health_message) = health::assess(&value);
@@ -118,7 +125,8 @@ pub(super) async fn watch(client: Client, resource: Resource, out: mpsc::Sender<
     };
     if health::needs_body(group, &resource.kind) {
         let api = Api::<DynamicObject>::all_with(client, &api_resource);
-        let row = |object: DynamicObject| Row::of_object(object);
+        let of = api_resource.clone();
+        let row = move |object: DynamicObject| Row::of_object(object, Some(&of));
         follow(api, kind, row, |object| &object.metadata, out).await;
     } else {
         let api = Api::<PartialObjectMeta<DynamicObject>>::all_with(client, &api_resource);
@@ -212,7 +220,7 @@ pub(super) async fn watch_definitions(client: Client, out: mpsc::Sender<Observat
 /// Reads one object's row from the answer to a write.
 pub(super) fn row_of_answer(object: DynamicObject, needs_body: bool) -> Row {
     if needs_body {
-        Row::of_object(object)
+        Row::of_object(object, None)
     } else {
         Row::of_metadata(&object.metadata)
     }

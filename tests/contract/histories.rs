@@ -1,34 +1,18 @@
 //! Random histories of writes by several managers: the embedded server and a
 //! real kube-apiserver agree on every answer, object and managedFields entry.
 
+#[path = "histories/chance.rs"]
+mod chance;
+
+use super::ONE_PLANE;
+use super::step::{APPLY, CRDS, JSON, MERGE, send, settle};
 use super::support::{self, ControlPlane, ControlPlaneOptions, controlplane::Binaries, have};
-use super::{APPLY, CRDS, JSON, MERGE, send, settle};
+use chance::Dice;
 use futures::StreamExt;
 use kube::Client;
 use pilothouse::apiserver::{Options, Server};
 use serde_json::{Value, json};
 use std::fmt::Write;
-
-/// A small generator (splitmix64): the same seed gives the same histories.
-struct Dice(u64);
-
-impl Dice {
-    fn roll(&mut self, sides: u64) -> u64 {
-        self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
-        (z ^ (z >> 31)) % sides
-    }
-
-    fn one_of<'a>(&mut self, items: &[&'a str]) -> &'a str {
-        items[usize::try_from(self.roll(items.len() as u64)).unwrap()]
-    }
-
-    fn half(&mut self) -> bool {
-        self.roll(2) == 0
-    }
-}
 
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Target {
@@ -70,6 +54,9 @@ enum Verb {
     Replace,
     Delete,
 }
+use Verb::{Apply, Create, Delete, Force, Merge, Replace};
+
+const MANAGERS: [&str; 3] = ["m1", "m2", "m3"];
 
 #[derive(Clone, Debug)]
 struct Act {
@@ -86,150 +73,47 @@ struct History {
 }
 
 impl History {
-    fn random(dice: &mut Dice) -> Self {
-        let target = [Deployment, Service, Gadget, Loose][usize::try_from(dice.roll(4)).unwrap()];
-        let count = 3 + dice.roll(5);
-        let acts = (0..count).map(|at| Act::random(dice, target, at == 0));
-        Self {
-            target,
-            acts: acts.collect(),
-        }
-    }
-
+    /// As a line of the corpus (`corpus.json`).
     fn readable(&self) -> String {
-        let mut text = format!("{:?}\n", self.target);
-        for act in &self.acts {
-            let _ = writeln!(text, "  {:?} by {}: {}", act.verb, act.manager, act.body);
-        }
-        text
+        let act = |act: &Act| json!([format!("{:?}", act.verb), act.manager, act.body]);
+        let acts: Vec<Value> = self.acts.iter().map(act).collect();
+        json!({"target": format!("{:?}", self.target), "acts": acts}).to_string() + "\n"
     }
-}
 
-impl Act {
-    fn random(dice: &mut Dice, target: Target, first: bool) -> Self {
-        let verb = match (first, dice.roll(16)) {
-            (true, n) if n < 8 => Verb::Create,
-            (true, _) | (false, 0..=5) => Verb::Apply,
-            (false, 6..=8) => Verb::Force,
-            (false, 9..=11) => Verb::Merge,
-            (false, 12..=13) => Verb::Replace,
-            (false, 14) => Verb::Delete,
-            _ => Verb::Create,
+    /// Reads a line of the corpus.
+    fn read(line: &Value) -> Self {
+        let named = |name: &Value, all: &[&str]| {
+            let found = all.iter().position(|known| *name == **known);
+            found.unwrap_or_else(|| panic!("{name} is none of {all:?}"))
         };
+        let act = |act: &Value| Act {
+            verb: [Create, Apply, Force, Merge, Replace, Delete][named(
+                &act[0],
+                &["Create", "Apply", "Force", "Merge", "Replace", "Delete"],
+            )],
+            manager: MANAGERS[named(&act[1], &MANAGERS)],
+            body: act[2].clone(),
+        };
+        let target = named(
+            &line["target"],
+            &["Deployment", "Service", "Gadget", "Loose"],
+        );
         Self {
-            verb,
-            manager: dice.one_of(&["m1", "m2", "m3"]),
-            body: body(dice, target, verb == Verb::Merge),
+            target: [Deployment, Service, Gadget, Loose][target],
+            acts: line["acts"].as_array().unwrap().iter().map(act).collect(),
         }
     }
 }
 
-/// A body of the target's shape; `part`: a merge patch, which may hold nulls.
-fn body(dice: &mut Dice, target: Target, part: bool) -> Value {
-    let mut body = json!({"metadata": {}});
-    for key in ["a", "b"] {
-        if dice.half() {
-            body["metadata"]["labels"][key] = match part && dice.roll(3) == 0 {
-                true => Value::Null,
-                false => json!(dice.one_of(&["1", "2"])),
-            };
-        }
-    }
-    let spec = match target {
-        Deployment => deployment(dice, part),
-        Service => service(dice, part),
-        Gadget => gadget(dice, part),
-        Loose => loose(dice, part),
-    };
-    body["spec"] = spec;
-    body
-}
-
-fn deployment(dice: &mut Dice, part: bool) -> Value {
-    let mut spec = json!({});
-    if dice.half() {
-        spec["replicas"] = json!(dice.roll(3));
-    }
-    if part {
-        return spec;
-    }
-    let mut containers = Vec::new();
-    for name in ["c", "d"] {
-        if name == "c" || dice.half() {
-            let mut container = json!({"name": name, "image": dice.one_of(&["x:1", "x:2"])});
-            if dice.half() {
-                container["env"] = json!([{"name": "E", "value": dice.one_of(&["1", "2"])}]);
-            }
-            if dice.half() {
-                container["ports"] = json!([{"containerPort": 80 + dice.roll(2)}]);
-            }
-            containers.push(container);
-        }
-    }
-    spec["selector"] = json!({"matchLabels": {"app": "x"}});
-    spec["template"] =
-        json!({"metadata": {"labels": {"app": "x"}}, "spec": {"containers": containers}});
-    spec
-}
-
-fn service(dice: &mut Dice, part: bool) -> Value {
-    let mut spec = json!({});
-    if dice.half() {
-        spec["selector"] = json!({dice.one_of(&["a", "b"]): dice.one_of(&["1", "2"])});
-    }
-    if !part || dice.half() {
-        let mut ports = vec![json!({"name": "p", "port": 80 + dice.roll(2)})];
-        if dice.half() {
-            ports.push(json!({"name": "q", "port": 90, "targetPort": 8080 + dice.roll(2)}));
-        }
-        spec["ports"] = json!(ports);
-    }
-    spec
-}
-
-fn gadget(dice: &mut Dice, part: bool) -> Value {
-    let mut spec = json!({});
-    if dice.half() {
-        spec["size"] = json!(dice.roll(3));
-    }
-    if dice.half() {
-        let tags = ["a", "b", "c"].into_iter().filter(|_| dice.half());
-        spec["tags"] = json!(tags.collect::<Vec<_>>());
-    }
-    if dice.half() {
-        let mut parts = Vec::new();
-        for name in ["x", "y"] {
-            if dice.half() {
-                parts.push(json!({"name": name, "value": dice.one_of(&["1", "2"])}));
-            }
-        }
-        spec["parts"] = json!(parts);
-    }
-    if dice.half() {
-        spec["plain"] = json!([dice.one_of(&["1", "2"])]);
-    }
-    if dice.half() {
-        spec["whole"] = json!({dice.one_of(&["k", "l"]): "v"});
-    }
-    if part && dice.half() {
-        spec[dice.one_of(&["size", "tags", "parts", "plain", "whole"])] = Value::Null;
-    }
-    spec
-}
-
-fn loose(dice: &mut Dice, part: bool) -> Value {
-    let mut spec = json!({});
-    for key in ["k", "l", "m"] {
-        spec[key] = match dice.roll(6) {
-            0 => json!(dice.roll(3)),
-            1 => json!([dice.one_of(&["1", "2"])]),
-            2 => json!({dice.one_of(&["n", "o"]): dice.one_of(&["1", "2"])}),
-            3 => json!({}),
-            4 if part => Value::Null,
-            _ => continue,
-        };
-    }
-    spec
+/// Histories that once ended otherwise, in their least form.
+fn corpus() -> Vec<History> {
+    let lines: Value = serde_json::from_str(include_str!("histories/corpus.json")).unwrap();
+    lines
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(History::read)
+        .collect()
 }
 
 fn definition(kind: &str, schema: &Value) -> Value {
@@ -383,6 +267,7 @@ async fn random_histories_end_as_on_kube_apiserver() {
         number("PILOTHOUSE_HISTORIES", 2000),
         number("PILOTHOUSE_SEED", 4),
     );
+    let _one = ONE_PLANE.lock().await;
     eprintln!("PILOTHOUSE_SEED={seed} PILOTHOUSE_HISTORIES={count}");
     let options = ControlPlaneOptions {
         workloads: false,
@@ -394,10 +279,9 @@ async fn random_histories_end_as_on_kube_apiserver() {
     let ours = server.client();
     prepare(&real).await;
     prepare(&ours).await;
-    let mut dice = Dice(seed);
-    let histories: Vec<_> = (0..count)
-        .map(|at| (at, History::random(&mut dice)))
-        .collect();
+    let mut dice = Dice::seeded(seed);
+    let random = (0..count).map(|_| History::random(&mut dice));
+    let histories: Vec<_> = corpus().into_iter().chain(random).enumerate().collect();
     let mut faults: Vec<_> = futures::stream::iter(histories)
         .map(|(at, history)| {
             let (real, ours) = (&real, &ours);

@@ -130,10 +130,22 @@ fn everything_lies_in_the_namespace_of_the_product() {
 }
 
 fn deployment(folder: &str) -> Option<Value> {
-    let objects = rendered(folder)?;
-    objects
-        .into_iter()
-        .find(|object| object["kind"] == "Deployment")
+    rendered(folder).map(|objects| deployment_of(&objects).clone())
+}
+
+fn deployment_of(objects: &[Value]) -> &Value {
+    let found = objects.iter().find(|object| object["kind"] == "Deployment");
+    found.unwrap()
+}
+
+/// The container of the Deployment among these objects.
+pub fn container(objects: &[Value]) -> &Value {
+    &pod(objects)["containers"][0]
+}
+
+/// The pod of the Deployment among these objects.
+pub fn pod(objects: &[Value]) -> &Value {
+    &deployment_of(objects)["spec"]["template"]["spec"]
 }
 
 #[test]

@@ -42,6 +42,8 @@ pub struct ControlPlaneOptions {
     /// `false` drops fsync in etcd: faster, and enough where no test ends the
     /// machine.
     pub durable: bool,
+    /// More flags of the API server.
+    pub apiserver_flags: Vec<String>,
 }
 
 impl Default for ControlPlaneOptions {
@@ -51,6 +53,7 @@ impl Default for ControlPlaneOptions {
             pod_cidr: "10.244.0.1/16".to_owned(),
             workloads: true,
             durable: false,
+            apiserver_flags: Vec::new(),
         }
     }
 }
@@ -336,7 +339,7 @@ impl ControlPlane {
 
     fn apiserver_flags(&self) -> Vec<String> {
         let plugins = "ServiceAccount,TaintNodesByCondition";
-        vec![
+        let mut flags = vec![
             format!("--etcd-servers=http://127.0.0.1:{}", self.ports.etcd),
             format!("--secure-port={}", self.ports.apiserver),
             "--bind-address=127.0.0.1".to_owned(),
@@ -359,7 +362,9 @@ impl ControlPlane {
             // taint that only the node controller would take away again.
             format!("--disable-admission-plugins={plugins}"),
             "--profiling=false".to_owned(),
-        ]
+        ];
+        flags.extend(self.options.apiserver_flags.iter().cloned());
+        flags
     }
 
     fn controller_manager_flags(&self) -> Vec<String> {

@@ -47,11 +47,15 @@ kinds! {
     CHANNEL: namespaced "apps.open-cluster-management.io/v1" "Channel" "channels";
     SUBSCRIPTION: namespaced "apps.open-cluster-management.io/v1" "Subscription" "subscriptions";
     PLACEMENT_RULE: namespaced "apps.open-cluster-management.io/v1" "PlacementRule" "placementrules";
-    PLACEMENT_DECISION: namespaced "cluster.open-cluster-management.io/v1beta1" "PlacementDecision" "placementdecisions";
     EVENT: namespaced "events.k8s.io/v1" "Event" "events";
     SUBSCRIPTION_STATUS: namespaced "apps.open-cluster-management.io/v1alpha1" "SubscriptionStatus" "subscriptionstatuses";
     SUBSCRIPTION_REPORT: namespaced "apps.open-cluster-management.io/v1alpha1" "SubscriptionReport" "subscriptionreports";
     APPLICATION: namespaced "app.k8s.io/v1beta1" "Application" "applications";
+    PLACEMENT_DECISION: namespaced "cluster.open-cluster-management.io/v1beta1" "PlacementDecision" "placementdecisions";
+    MANAGED_CLUSTER_SET: cluster "cluster.open-cluster-management.io/v1beta2" "ManagedClusterSet" "managedclustersets";
+    POD: namespaced "v1" "Pod" "pods";
+    ROLE_BINDING: namespaced "rbac.authorization.k8s.io/v1" "RoleBinding" "rolebindings";
+    CLUSTER_ROLE_BINDING: cluster "rbac.authorization.k8s.io/v1" "ClusterRoleBinding" "clusterrolebindings";
     MANAGED_CLUSTER: cluster "cluster.open-cluster-management.io/v1" "ManagedCluster" "managedclusters";
 }
 

@@ -1,6 +1,6 @@
 //! Columns of the built-in kinds, as kube-apiserver's printers have them.
 
-use super::Cell::{Age, At, Count, Created, From};
+use super::Cell::{Age, At, Count, Created, Flag, From, Tally, Word};
 use super::Column;
 #[allow(clippy::wildcard_imports)]
 use super::cells::*;
@@ -9,7 +9,8 @@ const DEFAULT: &[Column] = &[("Age", false, Age)];
 const CREATED: &[Column] = &[("Created At", false, Created)];
 #[rustfmt::skip]
 const BINDING: &[Column] = &[
-    ("Role", false, From(role_ref)), ("Age", false, Age),
+    ("Role", false, From(role_ref)), ("Age", false, Age), ("Users", true, From(bound_users)),
+    ("Groups", true, From(bound_groups)), ("ServiceAccounts", true, From(bound_accounts)),
 ];
 #[rustfmt::skip]
 const EVENT: &[Column] = &[
@@ -24,11 +25,14 @@ const EVENT: &[Column] = &[
 #[rustfmt::skip]
 const TABLE: &[(&str, &str, &[Column])] = &[
     ("", "namespaces", &[("Status", false, At("/status/phase")), ("Age", false, Age)]),
-    ("", "configmaps", &[("Data", false, From(data_count)), ("Age", false, Age)]),
+    ("", "configmaps", &[("Data", false, Tally(data_count)), ("Age", false, Age)]),
     ("", "secrets", &[
-        ("Type", false, At("/type")), ("Data", false, From(data_count)), ("Age", false, Age),
+        ("Type", false, At("/type")), ("Data", false, Tally(data_count)), ("Age", false, Age),
     ]),
-    ("", "serviceaccounts", &[("Secrets", false, From(secrets)), ("Age", false, Age)]),
+    ("", "limitranges", CREATED),
+    ("", "resourcequotas", &[
+        ("Request", false, From(quota_requests)), ("Limit", false, From(quota_limits)), ("Age", false, Age),
+    ]),
     ("", "services", &[
         ("Type", false, At("/spec/type")), ("Cluster-IP", false, At("/spec/clusterIP")),
         ("External-IP", false, From(external_ip)), ("Port(s)", false, From(service_ports)),
@@ -54,22 +58,27 @@ const TABLE: &[(&str, &str, &[Column])] = &[
     ("", "replicationcontrollers", &[
         ("Desired", false, Count("/spec/replicas")), ("Current", false, Count("/status/replicas")),
         ("Ready", false, Count("/status/readyReplicas")), ("Age", false, Age),
+        ("Containers", true, From(containers)), ("Images", true, From(images)),
+        ("Selector", true, From(selector)),
     ]),
     ("", "persistentvolumeclaims", &[
         ("Status", false, At("/status/phase")), ("Volume", false, At("/spec/volumeName")),
         ("Capacity", false, At("/status/capacity/storage")), ("Access Modes", false, From(access_modes)),
-        ("StorageClass", false, At("/spec/storageClassName")), ("Age", false, Age),
+        ("StorageClass", false, At("/spec/storageClassName")),
+        ("VolumeAttributesClass", false, From(attributes_class)), ("Age", false, Age),
         ("VolumeMode", true, At("/spec/volumeMode")),
     ]),
     ("", "persistentvolumes", &[
         ("Capacity", false, At("/spec/capacity/storage")), ("Access Modes", false, From(access_modes)),
         ("Reclaim Policy", false, At("/spec/persistentVolumeReclaimPolicy")),
-        ("Status", false, At("/status/phase")), ("StorageClass", false, At("/spec/storageClassName")),
-        ("Age", false, Age),
+        ("Status", false, At("/status/phase")), ("Claim", false, From(volume_claim)),
+        ("StorageClass", false, At("/spec/storageClassName")),
+        ("VolumeAttributesClass", false, From(attributes_class)), ("Reason", false, From(volume_reason)),
+        ("Age", false, Age), ("VolumeMode", true, At("/spec/volumeMode")),
     ]),
     ("apps", "deployments", &[
-        ("Ready", false, From(deployment_ready)), ("Up-to-date", false, Count("/status/updatedReplicas")),
-        ("Available", false, Count("/status/availableReplicas")), ("Age", false, Age),
+        ("Ready", false, From(deployment_ready)), ("Up-to-date", false, Tally(updated)),
+        ("Available", false, Tally(available)), ("Age", false, Age),
         ("Containers", true, From(containers)), ("Images", true, From(images)),
         ("Selector", true, From(match_labels)),
     ]),
@@ -95,29 +104,33 @@ const TABLE: &[(&str, &str, &[Column])] = &[
     ]),
     ("batch", "jobs", &[
         ("Status", false, From(job_status)), ("Completions", false, From(job_completions)),
-        ("Age", false, Age), ("Containers", true, From(containers)), ("Images", true, From(images)),
+        ("Duration", false, From(job_duration)), ("Age", false, Age),
+        ("Containers", true, From(containers)), ("Images", true, From(images)),
+        ("Selector", true, From(match_labels)),
     ]),
     ("batch", "cronjobs", &[
         ("Schedule", false, At("/spec/schedule")), ("Timezone", false, At("/spec/timeZone")),
-        ("Suspend", false, At("/spec/suspend")), ("Last Schedule", false, At("/status/lastScheduleTime")),
-        ("Age", false, Age),
+        ("Suspend", false, Word("/spec/suspend")), ("Active", false, Count("/status/activeCount")),
+        ("Last Schedule", false, From(last_schedule)), ("Age", false, Age),
+        ("Containers", true, From(cron_containers)), ("Images", true, From(cron_images)),
+        ("Selector", true, From(cron_selector)),
     ]),
     ("networking.k8s.io", "ingresses", &[
         ("Class", false, At("/spec/ingressClassName")), ("Hosts", false, From(ingress_hosts)),
-        ("Address", false, From(ingress_address)), ("Age", false, Age),
+        ("Address", false, From(ingress_address)), ("Ports", false, From(ingress_ports)), ("Age", false, Age),
     ]),
     ("networking.k8s.io", "networkpolicies", &[
         ("Pod-Selector", false, From(pod_selector)), ("Age", false, Age),
     ]),
     ("policy", "poddisruptionbudgets", &[
-        ("Min Available", false, At("/spec/minAvailable")),
-        ("Max Unavailable", false, At("/spec/maxUnavailable")),
+        ("Min Available", false, From(least_available)),
+        ("Max Unavailable", false, From(most_unavailable)),
         ("Allowed Disruptions", false, Count("/status/disruptionsAllowed")), ("Age", false, Age),
     ]),
     ("autoscaling", "horizontalpodautoscalers", &[
-        ("Reference", false, From(hpa_reference)), ("MinPods", false, Count("/spec/minReplicas")),
-        ("MaxPods", false, Count("/spec/maxReplicas")),
-        ("Replicas", false, Count("/status/currentReplicas")), ("Age", false, Age),
+        ("Reference", false, From(hpa_reference)), ("Targets", false, From(hpa_targets)),
+        ("MinPods", false, At("/spec/minReplicas")), ("MaxPods", false, Tally(hpa_most)),
+        ("Replicas", false, Tally(hpa_now)), ("Age", false, Age),
     ]),
     ("rbac.authorization.k8s.io", "roles", CREATED),
     ("rbac.authorization.k8s.io", "clusterroles", CREATED),
@@ -130,8 +143,8 @@ const TABLE: &[(&str, &str, &[Column])] = &[
         ("AllowVolumeExpansion", false, From(expansion)), ("Age", false, Age),
     ]),
     ("scheduling.k8s.io", "priorityclasses", &[
-        ("Value", false, Count("/value")), ("Global-Default", false, From(global_default)),
-        ("Age", false, Age),
+        ("Value", false, Count("/value")), ("Global-Default", false, Flag("/globalDefault")),
+        ("Age", false, Age), ("PreemptionPolicy", false, At("/preemptionPolicy")),
     ]),
     ("coordination.k8s.io", "leases", &[
         ("Holder", false, At("/spec/holderIdentity")), ("Age", false, Age),

@@ -40,13 +40,25 @@ fn map_text(object: &Value, pointer: &str) -> String {
     or_none(pairs.collect::<Vec<_>>().join(","))
 }
 
-pub(super) fn data_count(object: &Value, _: Timestamp) -> String {
+pub(super) fn data_count(object: &Value) -> i64 {
     let size = |field: &str| object[field].as_object().map_or(0, serde_json::Map::len);
-    (size("data") + size("binaryData")).to_string()
+    i64::try_from(size("data") + size("binaryData")).unwrap_or(i64::MAX)
 }
 
-pub(super) fn secrets(object: &Value, _: Timestamp) -> String {
-    list(object, "/secrets").count().to_string()
+pub(super) fn updated(object: &Value) -> i64 {
+    number(object, "/status/updatedReplicas")
+}
+
+pub(super) fn available(object: &Value) -> i64 {
+    number(object, "/status/availableReplicas")
+}
+
+pub(super) fn hpa_most(object: &Value) -> i64 {
+    number(object, "/spec/maxReplicas")
+}
+
+pub(super) fn hpa_now(object: &Value) -> i64 {
+    number(object, "/status/currentReplicas")
 }
 
 pub(super) fn external_ip(object: &Value, _: Timestamp) -> String {
@@ -277,10 +289,6 @@ pub(super) fn expansion(object: &Value, _: Timestamp) -> String {
     (object["allowVolumeExpansion"] == true).to_string()
 }
 
-pub(super) fn global_default(object: &Value, _: Timestamp) -> String {
-    (object["globalDefault"] == true).to_string()
-}
-
 pub(super) fn slice_ports(object: &Value, _: Timestamp) -> String {
     let ports: Vec<String> = list(object, "/ports")
         .map(|p| p["port"].to_string())
@@ -299,4 +307,136 @@ pub(super) fn slice_endpoints(object: &Value, _: Timestamp) -> String {
         true => "<unset>".to_owned(),
         false => shortened(&addresses),
     }
+}
+
+fn bound(object: &Value, kind: &str) -> String {
+    let subjects = list(object, "/subjects").filter(|subject| subject["kind"] == kind);
+    let names = subjects.map(|subject| {
+        let text = |field: &str| subject[field].as_str().unwrap_or_default();
+        match kind {
+            "ServiceAccount" => format!("{}/{}", text("namespace"), text("name")),
+            _ => text("name").to_owned(),
+        }
+    });
+    names.collect::<Vec<_>>().join(", ")
+}
+
+pub(super) fn bound_users(object: &Value, _: Timestamp) -> String {
+    bound(object, "User")
+}
+
+pub(super) fn bound_groups(object: &Value, _: Timestamp) -> String {
+    bound(object, "Group")
+}
+
+pub(super) fn bound_accounts(object: &Value, _: Timestamp) -> String {
+    bound(object, "ServiceAccount")
+}
+
+/// Hard limits with what is used of them, requests or limits.
+fn quota(object: &Value, limits: bool) -> String {
+    let hard = object.pointer("/status/hard").and_then(Value::as_object);
+    let pairs = hard.into_iter().flatten();
+    let pairs = pairs.filter(|(name, _)| name.starts_with("limits.") == limits);
+    let shown = pairs.map(|(name, hard)| {
+        let text = |value: &Value| value.as_str().unwrap_or("0").to_owned();
+        let used = &object["status"]["used"][name.as_str()];
+        format!("{name}: {}/{}", text(used), text(hard))
+    });
+    shown.collect::<Vec<_>>().join(", ")
+}
+
+pub(super) fn quota_requests(object: &Value, _: Timestamp) -> String {
+    quota(object, false)
+}
+
+pub(super) fn quota_limits(object: &Value, _: Timestamp) -> String {
+    quota(object, true)
+}
+
+pub(super) fn attributes_class(object: &Value, _: Timestamp) -> String {
+    match text_at(object, "/spec/volumeAttributesClassName").as_str() {
+        "<none>" => "<unset>".to_owned(),
+        name => name.to_owned(),
+    }
+}
+
+pub(super) fn volume_claim(object: &Value, _: Timestamp) -> String {
+    let claim = &object["spec"]["claimRef"];
+    match (claim["namespace"].as_str(), claim["name"].as_str()) {
+        (Some(namespace), Some(name)) => format!("{namespace}/{name}"),
+        _ => String::new(),
+    }
+}
+
+pub(super) fn volume_reason(object: &Value, _: Timestamp) -> String {
+    object["status"]["reason"]
+        .as_str()
+        .unwrap_or_default()
+        .to_owned()
+}
+
+pub(super) fn job_duration(object: &Value, now: Timestamp) -> String {
+    let time =
+        |pointer: &str| -> Option<Timestamp> { object.pointer(pointer)?.as_str()?.parse().ok() };
+    let Some(start) = time("/status/startTime") else {
+        return String::new();
+    };
+    let end = time("/status/completionTime").unwrap_or(now);
+    super::human(end.as_second() - start.as_second())
+}
+
+pub(super) fn last_schedule(object: &Value, now: Timestamp) -> String {
+    match object["status"]["lastScheduleTime"].as_str() {
+        Some(time) => since(time, now),
+        None => "<none>".to_owned(),
+    }
+}
+
+pub(super) fn cron_containers(object: &Value, now: Timestamp) -> String {
+    containers(&object["spec"]["jobTemplate"], now)
+}
+
+pub(super) fn cron_images(object: &Value, now: Timestamp) -> String {
+    images(&object["spec"]["jobTemplate"], now)
+}
+
+pub(super) fn cron_selector(object: &Value, now: Timestamp) -> String {
+    match_labels(&object["spec"]["jobTemplate"], now)
+}
+
+pub(super) fn ingress_ports(object: &Value, _: Timestamp) -> String {
+    match list(object, "/spec/tls").next() {
+        Some(_) => "80, 443".to_owned(),
+        None => "80".to_owned(),
+    }
+}
+
+/// Targets are told by name only: nothing here measures them.
+pub(super) fn hpa_targets(object: &Value, _: Timestamp) -> String {
+    let metrics = list(object, "/spec/metrics");
+    let names = metrics.filter_map(|metric| {
+        let name = metric["resource"]["name"].as_str()?;
+        let wanted = &metric["resource"]["target"]["averageUtilization"];
+        Some(match wanted.as_i64() {
+            Some(percent) => format!("{name}: <unknown>/{percent}%"),
+            None => format!("{name}: <unknown>"),
+        })
+    });
+    or_none(names.collect::<Vec<_>>().join(", "))
+}
+
+fn or_not_set(object: &Value, pointer: &str) -> String {
+    match text_at(object, pointer).as_str() {
+        "<none>" => "N/A".to_owned(),
+        text => text.to_owned(),
+    }
+}
+
+pub(super) fn least_available(object: &Value, _: Timestamp) -> String {
+    or_not_set(object, "/spec/minAvailable")
+}
+
+pub(super) fn most_unavailable(object: &Value, _: Timestamp) -> String {
+    or_not_set(object, "/spec/maxUnavailable")
 }

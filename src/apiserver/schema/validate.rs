@@ -204,7 +204,8 @@ fn array(schema: &Schema, items: &[Value], path: &str, errors: &mut Vec<FieldErr
 }
 
 fn too_many(errors: &mut Vec<FieldError>, path: &str, count: u64, most: u64) {
-    let message = format!("Too many: {count}: must have at most {most} items");
+    let items = if most == 1 { "item" } else { "items" };
+    let message = format!("Too many: {count}: must have at most {most} {items}");
     push(errors, path, Reason::TooMany, message);
 }
 

@@ -95,6 +95,12 @@ impl Call<'_> {
         ];
         for (field, wanted) in expected {
             match value[field].as_str() {
+                None | Some("") if self.resource.custom.is_some() => {
+                    let (kind, field) = (&self.resource.kind, field.replace("kind", "Kind"));
+                    return Err(Failure::bad_request(format!(
+                        "the object provided is unrecognized (must be of type {kind}): Object '{field}' is missing"
+                    )));
+                }
                 None | Some("") => set(value, field, json!(wanted)),
                 Some(given) if given == wanted => {}
                 Some(given) => {
@@ -102,6 +108,14 @@ impl Call<'_> {
                         "kind" => "kind",
                         _ => "API version",
                     };
+                    if self.patched && self.resource.custom.is_none() {
+                        let why = format!("{given:?}: no {what} of {wanted}");
+                        return Err(Failure::bad_patch(&why));
+                    }
+                    if field == "kind" && self.resource.custom.is_some() {
+                        let name = meta_text(value, "name");
+                        return Err(Failure::other_kind(&self.resource, given, name));
+                    }
                     return Err(Failure::bad_request(format!(
                         "the {what} in the data ({given}) does not match the expected {what} ({wanted})"
                     )));

@@ -19,6 +19,15 @@ impl Call<'_> {
                 Some(Value::Null) | None => unset(&mut kept, "status"),
                 Some(status) => set(&mut kept, "status", status),
             }
+            if self.resource.custom.is_none() && !self.resource.is("apps", "deployments") {
+                // Their status strategies put back the spec only.
+                for field in ["labels", "annotations", "finalizers"] {
+                    match new["metadata"][field].take() {
+                        Value::Null => with_meta(&mut kept, |meta| drop(meta.remove(field))),
+                        value => set_meta(&mut kept, field, value),
+                    }
+                }
+            }
             let managed = new["metadata"]["managedFields"].take();
             if !managed.is_null() {
                 set_meta(&mut kept, "managedFields", managed);
@@ -90,7 +99,7 @@ impl Call<'_> {
                     api_version: &api_version,
                     subresource: part.name(),
                     status_subresource: self.resource.status,
-                    force: self.query.force,
+                    force: self.query.force == Some(true),
                     now: self.now,
                 });
                 let mut merged = merged.map_err(apply_failure)?;
@@ -125,7 +134,10 @@ impl Call<'_> {
     ) -> Result<(), Failure> {
         let mut causes = object::check_meta(&self.resource, new);
         if let Some(schema) = schema {
-            causes.extend(schema::validate(schema, new).into_iter().map(|e| Cause {
+            let errors = schema::validate(schema, new).into_iter();
+            // The metadata's own rules tell of those.
+            let errors = errors.filter(|e| !e.path.starts_with("metadata.ownerReferences["));
+            causes.extend(errors.map(|e| Cause {
                 field: e.path,
                 reason: e.reason.as_str().to_owned(),
                 message: e.message,
@@ -151,6 +163,12 @@ impl Call<'_> {
             return Ok(());
         };
         let kind = &self.resource.kind;
+        if self.patched {
+            return Err(Failure::bad_patch(&format!(
+                "{}: {}",
+                cause.field, cause.message
+            )));
+        }
         Err(Failure::bad_request(format!(
             "{kind} in version \"{}\" cannot be handled as a {kind}: {}: {}",
             self.resource.version, cause.field, cause.message
