@@ -11,6 +11,7 @@ use pilothouse::hub::lease::{Elector, LeaseTimes};
 use serde_json::Value;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
+use crate::audit::Target;
 use crate::render::rendered;
 use crate::replica::{Replica, SOON};
 use crate::rules::{Unseen, complaints};
@@ -26,6 +27,7 @@ const UNSEEN: &[Unseen] = &[
         resources: &["subscriptions/finalizers", "placementrules/finalizers"],
         verbs: &["update"],
         why: "asked by OwnerReferencesPermissionEnforcement within the write of an owned object; without it that write is refused here",
+        sometimes: false,
     },
     Unseen {
         role: "pilothouse",
@@ -33,6 +35,7 @@ const UNSEEN: &[Unseen] = &[
         resources: &["placements/finalizers"],
         verbs: &["update"],
         why: "the same, for a PlacementDecision",
+        sometimes: false,
     },
     Unseen {
         role: "pilothouse",
@@ -40,6 +43,7 @@ const UNSEEN: &[Unseen] = &[
         resources: &["events"],
         verbs: &["patch"],
         why: "the same Event on the same object once more within minutes",
+        sometimes: true,
     },
     Unseen {
         role: "pilothouse-token",
@@ -47,6 +51,7 @@ const UNSEEN: &[Unseen] = &[
         resources: &["serviceaccounts/token"],
         verbs: &["create"],
         why: "the hub renews a token at 80 % of its life, which is ten minutes at least",
+        sometimes: false,
     },
     Unseen {
         role: "pilothouse-agent",
@@ -54,6 +59,7 @@ const UNSEEN: &[Unseen] = &[
         resources: &["roles", "clusterroles"],
         verbs: &["escalate", "bind"],
         why: "asked within the write of a role or binding that grants more than the account has; without it the application of this story fails",
+        sometimes: false,
     },
 ];
 
@@ -365,7 +371,19 @@ async fn roles_grant_what_is_used_and_nothing_else() {
     ] {
         let uses = log.uses(account);
         assert!(uses.granted.len() > 20, "{uses:?}");
-        let refused = uses.refused.iter();
+        // The roles do not change: what was granted once and refused once was
+        // refused by a server that had just started and not read them yet. Then
+        // the probe tries an older path too, which needs no right of its own.
+        let granted: Vec<String> = uses
+            .granted
+            .iter()
+            .map(|used| format!("{used:?}"))
+            .collect();
+        let fallback = format!("{:?}", Target::Path("/healthz".to_owned()));
+        let refused = uses
+            .refused
+            .iter()
+            .filter(|(what, _)| !granted.contains(what) && !what.contains(&fallback));
         wrong.extend(refused.map(|(what, words)| format!("{folder}: refused {what}: {words}")));
         let objects = rendered(folder).unwrap();
         wrong.extend(roles(&objects).flat_map(|role| complaints(role, &uses, UNSEEN)));

@@ -32,6 +32,8 @@ pub struct Unseen {
     pub verbs: &'static [&'static str],
     /// The case that needs it.
     pub why: &'static str,
+    /// Whether it depends on the machine's pace if the story shows it.
+    pub sometimes: bool,
 }
 
 impl Unseen {
@@ -117,7 +119,7 @@ pub fn complaints(role: &Value, uses: &Uses, unseen: &[Unseen]) -> Vec<String> {
         let reason = unseen.iter().find(|unseen| unseen.names(name, &right));
         reasons += usize::from(reason.is_some());
         match (used, reason) {
-            (true, Some(reason)) => complaints.push(format!(
+            (true, Some(reason)) if !reason.sometimes => complaints.push(format!(
                 "{name}: {right:?} was used, so this is no reason: {}",
                 reason.why
             )),
@@ -159,6 +161,7 @@ fn an_unused_right_needs_a_reason_and_a_used_one_none() {
         resources: &["things"],
         verbs,
         why: "",
+        sometimes: false,
     };
     assert_eq!(complaints(&role, &uses, &[]).len(), 1);
     assert_eq!(complaints(&role, &uses, &[unseen(&["list"])]).len(), 0);
