@@ -1,7 +1,10 @@
-//! The harness proves itself: what it starts is a real control plane.
+//! The harness proves itself: what it starts is a real control plane. And what
+//! only a real API server's own reviews can prove.
 
 #![allow(clippy::unwrap_used, reason = "a test ends where its fixture does")]
 
+#[path = "controlplane/dashboard.rs"]
+mod dashboard;
 #[path = "support/support.rs"]
 mod support;
 
