@@ -132,17 +132,17 @@ impl Stage {
         let token = String::from_utf8(token.unwrap()).unwrap();
         let file = self.folder.path().join("member.kubeconfig");
         std::fs::write(&file, kubeconfig(&self.member.kubeconfig(), &token)).unwrap();
-        let program = || Command::new(env!("CARGO_BIN_EXE_pilothouse"));
-        let help = run(program().args(["cluster", "join", "--help"]), "");
-        let mut join = program();
-        join.args(["cluster", "join", MEMBER, "--kubeconfig"])
-            .arg(&file)
-            .arg("--hub-kubeconfig")
-            .arg(self.hub.kubeconfig_path());
-        // Where a join would make an account of its own: this one's token.
-        if help.contains("--use-credential") {
-            join.arg("--use-credential");
-        }
+        let mut join = Command::new(env!("CARGO_BIN_EXE_pilothouse"));
+        join.args([
+            "cluster",
+            "join",
+            MEMBER,
+            "--use-credential",
+            "--kubeconfig",
+        ])
+        .arg(&file)
+        .arg("--hub-kubeconfig")
+        .arg(self.hub.kubeconfig_path());
         run(&mut join, "");
     }
 
