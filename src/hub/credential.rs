@@ -3,11 +3,12 @@
 //! Sources in order: the Secret that the annotation names, a Secret labelled as
 //! credential, RHACM's import Secret, a ManagedServiceAccount's token with the
 //! cluster's client config, the Secret that Hive's ClusterDeployment refers
-//! to, Cluster API's `<name>-kubeconfig`, and the one that HyperShift's
-//! HostedCluster refers to. Argo CD's cluster Secrets live elsewhere and are not read.
-//! All of them in the namespace named like the cluster: a Secret elsewhere is
-//! never read, so nobody can point a cluster at the Secret of someone else.
+//! to, Cluster API's `<name>-kubeconfig`, the one that HyperShift's
+//! HostedCluster refers to, and Argo CD's cluster Secret. All of them but the
+//! last in the namespace named like the cluster: a Secret elsewhere is not
+//! read, so nobody can point a cluster at the Secret of someone else.
 
+mod argo;
 pub mod renewal;
 
 use std::fmt;
@@ -27,6 +28,11 @@ use crate::member::credential::{CredentialError, MemberCredential};
 
 /// Keys that hold a kubeconfig, in order.
 const KUBECONFIG_KEYS: [&str; 2] = ["kubeconfig", "value"];
+
+/// Type of RHACM's import Secret for ROSA.
+const ROSA: &str = "auto-import/rosa";
+/// Which Cluster of Cluster API a ManagedCluster is (OCM's importer).
+const ANNOTATION_CLUSTER_API: &str = "cluster.x-k8s.io/cluster";
 
 /// Label of the Secret of a ManagedServiceAccount (managed-serviceaccount).
 const LABEL_MANAGED_ACCOUNT: &str =
@@ -49,6 +55,8 @@ pub enum SourceKind {
     ClusterApi,
     /// HyperShift's HostedCluster.
     HyperShift,
+    /// Argo CD's cluster Secret.
+    ArgoCd,
 }
 
 impl fmt::Display for SourceKind {
@@ -61,6 +69,7 @@ impl fmt::Display for SourceKind {
             Self::Hive => "Hive",
             Self::ClusterApi => "Cluster API",
             Self::HyperShift => "HyperShift",
+            Self::ArgoCd => "Argo CD",
         })
     }
 }
@@ -88,9 +97,14 @@ pub struct Found {
 pub enum FindError {
     /// None of the sources exists.
     #[error(
-        "no credential in namespace {0}: run pilothouse cluster join, or create a Secret with a kubeconfig and the label {LABEL_CREDENTIAL}=true; looked for one that the annotation {ANNOTATION_CREDENTIAL} names, one with that label, {AUTO_IMPORT_SECRET}, a ManagedServiceAccount's, and those of Hive's ClusterDeployment, Cluster API ({0}-kubeconfig) and HyperShift's HostedCluster"
+        "no credential in namespace {namespace}: looked for a Secret that the annotation {ANNOTATION_CREDENTIAL} names, one labelled {LABEL_CREDENTIAL}=true, {AUTO_IMPORT_SECRET}, a ManagedServiceAccount with a client config, the kubeconfig Secrets of Hive, Cluster API and HyperShift, and Argo CD's cluster Secret{skipped}; create the labelled Secret with a kubeconfig, or run pilothouse cluster join"
     )]
-    Missing(String),
+    Missing {
+        /// The namespace.
+        namespace: String,
+        /// What was found and not taken, and why.
+        skipped: Skipped,
+    },
     /// The named Secret does not exist.
     #[error("secret {0}, which the annotation {ANNOTATION_CREDENTIAL} names, does not exist")]
     NamedMissing(String),
@@ -114,6 +128,16 @@ pub enum FindError {
         #[source]
         source: Box<kube::Error>,
     },
+}
+
+/// Sources that exist and cannot be used, with the reason, without their data.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Skipped(Vec<String>);
+
+impl fmt::Display for Skipped {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.iter().try_for_each(|why| write!(f, "; {why}"))
+    }
 }
 
 /// Finds the credential of a cluster.
@@ -143,8 +167,14 @@ pub async fn find(client: &Client, cluster: &ManagedCluster) -> Result<Found, Fi
     if let Some(secret) = found.first() {
         return read(secret, SourceKind::Secret);
     }
+    let mut skipped = Skipped::default();
     if let Some(secret) = secrets.get_opt(AUTO_IMPORT_SECRET).await.map_err(failed)? {
-        return read(&secret, SourceKind::AutoImport);
+        if secret.type_.as_deref() != Some(ROSA) {
+            return read(&secret, SourceKind::AutoImport);
+        }
+        skipped.0.push(format!(
+            "{AUTO_IMPORT_SECRET} is of type {ROSA}, which is a credential of OpenShift Cluster Manager and not of the cluster"
+        ));
     }
     let accounts = ListParams::default().labels(&format!("{LABEL_MANAGED_ACCOUNT}=true"));
     let mut accounts = secrets.list(&accounts).await.map_err(failed)?.items;
@@ -155,12 +185,49 @@ pub async fn find(client: &Client, cluster: &ManagedCluster) -> Result<Found, Fi
     if let Some((secret, kubeconfig)) = account {
         return take(secret, &kubeconfig, SourceKind::ManagedServiceAccount);
     }
-    for (kind, name) in foreign_names(client, &namespace).await.map_err(failed)? {
+    let names = foreign_names(client, cluster, &mut skipped).await;
+    for (kind, name) in names.map_err(failed)? {
         if let Some(secret) = secrets.get_opt(&name).await.map_err(failed)? {
             return read(&secret, kind);
         }
     }
-    Err(FindError::Missing(namespace))
+    if let Some(found) = of_argo(client, &namespace, &mut skipped).await? {
+        return Ok(found);
+    }
+    Err(FindError::Missing { namespace, skipped })
+}
+
+/// The first of Argo CD's Secrets for the cluster that can be used.
+async fn of_argo(
+    client: &Client,
+    cluster: &str,
+    skipped: &mut Skipped,
+) -> Result<Option<Found>, FindError> {
+    let params = ListParams::default().labels(argo::SELECTOR);
+    for namespace in argo::NAMESPACES {
+        let secrets: Api<Secret> = Api::namespaced(client.clone(), namespace);
+        let mut secrets = match secrets.list(&params).await {
+            Ok(secrets) => secrets.items,
+            Err(kube::Error::Api(status)) if status.code == 403 => continue,
+            Err(source) => {
+                return Err(FindError::Api {
+                    namespace: namespace.to_owned(),
+                    source: Box::new(source),
+                });
+            }
+        };
+        secrets.sort_by_key(ResourceExt::name_any);
+        for secret in secrets.iter().filter(|secret| argo::is_of(secret, cluster)) {
+            match argo::kubeconfig(secret) {
+                Ok(kubeconfig) => return take(secret, &kubeconfig, SourceKind::ArgoCd).map(Some),
+                Err(why) => skipped.0.push(format!(
+                    "Argo CD's secret {namespace}/{} is not used: {why}",
+                    secret.name_any()
+                )),
+            }
+        }
+    }
+    Ok(None)
 }
 
 /// Names of the Secrets in which other installers keep the kubeconfig, in
@@ -168,11 +235,13 @@ pub async fn find(client: &Client, cluster: &ManagedCluster) -> Result<Found, Fi
 /// any other fault is one: a member is not cut off because the hub faltered.
 async fn foreign_names(
     client: &Client,
-    name: &str,
+    cluster: &ManagedCluster,
+    skipped: &mut Skipped,
 ) -> Result<Vec<(SourceKind, String)>, kube::Error> {
+    let name = &cluster.name_any();
     let hive = reference(client, name, &HIVE).await?;
     let hypershift = reference(client, name, &HYPERSHIFT).await?;
-    let cluster_api = Some(format!("{name}-kubeconfig"));
+    let cluster_api = cluster_api(cluster, skipped);
     Ok([
         (SourceKind::Hive, hive),
         (SourceKind::ClusterApi, cluster_api),
@@ -181,6 +250,26 @@ async fn foreign_names(
     .into_iter()
     .filter_map(|(kind, name)| Some((kind, name?)))
     .collect())
+}
+
+/// Cluster API's Secret; the Cluster is named like the ManagedCluster unless
+/// OCM's annotation `<namespace>/<name>` says otherwise.
+fn cluster_api(cluster: &ManagedCluster, skipped: &mut Skipped) -> Option<String> {
+    let name = cluster.name_any();
+    let Some(mapped) = cluster.annotations().get(ANNOTATION_CLUSTER_API) else {
+        return Some(format!("{name}-kubeconfig"));
+    };
+    match mapped.split_once('/') {
+        Some((namespace, cluster)) if namespace == name && !cluster.is_empty() => {
+            Some(format!("{cluster}-kubeconfig"))
+        }
+        _ => {
+            skipped.0.push(format!(
+                "the annotation {ANNOTATION_CLUSTER_API}={mapped} is not followed, as it does not name a Cluster of this namespace"
+            ));
+            None
+        }
+    }
 }
 
 /// Where a kind of another installer names its kubeconfig Secret.
@@ -279,7 +368,7 @@ fn take(secret: &Secret, kubeconfig: &[u8], kind: SourceKind) -> Result<Found, F
         }
     })?;
     Ok(Found {
-        kind: if is_renewed(secret, &credential) {
+        kind: if kind == SourceKind::Secret && is_renewed(secret, &credential) {
             SourceKind::Joined
         } else {
             kind
@@ -316,171 +405,19 @@ fn token_kubeconfig(server: &[u8], token: &[u8], authority: Option<&str>) -> Opt
     if let Some(authority) = authority {
         cluster["certificate-authority-data"] = authority.into();
     }
+    one_context(&cluster, &serde_json::json!({"token": token}))
+}
+
+/// A kubeconfig of one cluster and one user.
+fn one_context(cluster: &Value, user: &Value) -> Option<Vec<u8>> {
     serde_json::to_vec(&serde_json::json!({
         "apiVersion": "v1", "kind": "Config", "current-context": "import",
         "contexts": [{"name": "import", "context": {"cluster": "import", "user": "import"}}],
         "clusters": [{"name": "import", "cluster": cluster}],
-        "users": [{"name": "import", "user": {"token": token}}],
+        "users": [{"name": "import", "user": user}],
     }))
     .ok()
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use k8s_openapi::ByteString;
-
-    fn secret(data: &[(&str, &str)]) -> Secret {
-        let mut secret = Secret::default();
-        secret.metadata.name = Some("s".into());
-        secret.metadata.namespace = Some("aws-sub1".into());
-        secret.data = Some(
-            data.iter()
-                .map(|(key, value)| ((*key).to_owned(), ByteString(value.as_bytes().to_vec())))
-                .collect(),
-        );
-        secret
-    }
-
-    #[test]
-    fn a_server_and_a_token_make_a_credential() {
-        let found = read(
-            &secret(&[
-                ("server", "https://api.example.com:6443\n"),
-                ("token", "hush\n"),
-            ]),
-            SourceKind::Secret,
-        )
-        .unwrap();
-        assert_eq!(found.credential.server(), "https://api.example.com:6443");
-        assert!(!format!("{found:?}").contains("hush"));
-    }
-
-    #[test]
-    fn a_bad_secret_is_named_and_its_data_is_not() {
-        let error = read(
-            &secret(&[("kubeconfig", "users: hush")]),
-            SourceKind::Secret,
-        )
-        .unwrap_err()
-        .to_string();
-        assert!(
-            error.contains("secret aws-sub1/s") && !error.contains("hush"),
-            "{error}"
-        );
-        assert!(matches!(
-            read(&secret(&[("other", "x")]), SourceKind::Secret),
-            Err(FindError::NoKubeconfig(_))
-        ));
-    }
-
-    #[test]
-    fn a_managed_service_account_takes_the_server_of_the_client_config() {
-        let with = |config: Value| -> ManagedCluster {
-            serde_json::from_value(serde_json::json!({
-                "apiVersion": "cluster.open-cluster-management.io/v1", "kind": "ManagedCluster",
-                "metadata": {"name": "aws-sub1"},
-                "spec": {"hubAcceptsClient": true, "managedClusterClientConfigs": config},
-            }))
-            .unwrap()
-        };
-        let account = secret(&[("token", "hush"), ("ca.crt", "own")]);
-        let url = "https://api.example.com:6443";
-        for (config, authority) in [
-            (serde_json::json!([{"url": url}]), "b3du"),
-            (
-                serde_json::json!([{"url": url, "caBundle": "YnVuZGxl"}]),
-                "YnVuZGxl",
-            ),
-        ] {
-            let kubeconfig = account_kubeconfig(&with(config), &account).unwrap();
-            let found = take(&account, &kubeconfig, SourceKind::ManagedServiceAccount).unwrap();
-            assert_eq!(found.credential.server(), url);
-            assert!(found.credential.to_yaml().unwrap().contains(authority));
-            assert!(!format!("{found:?}").contains("hush"));
-        }
-        assert!(account_kubeconfig(&with(serde_json::json!([])), &account).is_none());
-    }
-
-    #[test]
-    fn installers_name_their_secret_by_reference() {
-        let deployment = serde_json::json!({"spec": {"clusterMetadata": {
-            "adminKubeconfigSecretRef": {"name": "aws-sub1-0-abcde-admin-kubeconfig"}}}});
-        let hosted =
-            serde_json::json!({"status": {"kubeconfig": {"name": "aws-sub1-admin-kubeconfig"}}});
-        assert_eq!(
-            secret_reference(&deployment, &HIVE).as_deref(),
-            Some("aws-sub1-0-abcde-admin-kubeconfig")
-        );
-        assert_eq!(
-            secret_reference(&hosted, &HYPERSHIFT).as_deref(),
-            Some("aws-sub1-admin-kubeconfig")
-        );
-        assert_eq!(secret_reference(&serde_json::json!({}), &HIVE), None);
-    }
-
-    /// What each source holds, first to last; none of the installers' kinds is
-    /// served, which is no fault.
-    #[tokio::test]
-    async fn sources_are_read_in_order_and_named_when_there_is_none() {
-        use crate::apiserver::{Options, Server};
-        let client = Server::open(Options::in_memory("hub")).unwrap().client();
-        let namespace = serde_json::from_value(serde_json::json!({"metadata": {"name": "one"}}));
-        Api::<k8s_openapi::api::core::v1::Namespace>::all(client.clone())
-            .create(&Default::default(), &namespace.unwrap())
-            .await
-            .unwrap();
-        let secrets: Api<Secret> = Api::namespaced(client.clone(), "one");
-        let sources = [
-            ("labelled", LABEL_CREDENTIAL, SourceKind::Secret),
-            (AUTO_IMPORT_SECRET, "", SourceKind::AutoImport),
-            (
-                "account",
-                LABEL_MANAGED_ACCOUNT,
-                SourceKind::ManagedServiceAccount,
-            ),
-            ("one-kubeconfig", "", SourceKind::ClusterApi),
-        ];
-        for (name, label, _) in sources {
-            let mut labels = serde_json::json!({});
-            if !label.is_empty() {
-                labels[label] = "true".into();
-            }
-            let secret = serde_json::from_value(serde_json::json!({
-                "metadata": {"name": name, "labels": labels},
-                "stringData": {
-                    "server": "https://one.example.com", "token": "hush", "ca.crt": "own",
-                },
-            }));
-            secrets
-                .create(&Default::default(), &secret.unwrap())
-                .await
-                .unwrap();
-        }
-        let mut cluster: ManagedCluster = serde_json::from_value(serde_json::json!({
-            "metadata": {"name": "one"},
-            "spec": {"hubAcceptsClient": true,
-                "managedClusterClientConfigs": [{"url": "https://one.example.com"}]},
-        }))
-        .unwrap();
-        for (name, _, kind) in sources {
-            let found = find(&client, &cluster).await.unwrap();
-            assert_eq!(
-                (found.kind, found.source),
-                (kind, format!("secret one/{name}"))
-            );
-            secrets.delete(name, &Default::default()).await.unwrap();
-        }
-        let missing = find(&client, &cluster).await.unwrap_err().to_string();
-        for looked_at in ["cluster join", "ManagedService", "Hive", "one-kubeconfig"] {
-            assert!(missing.contains(looked_at), "{missing}");
-        }
-        let named = [(
-            ANNOTATION_CREDENTIAL.to_owned(),
-            "elsewhere/gone".to_owned(),
-        )];
-        cluster.metadata.annotations = Some(named.into());
-        let error = find(&client, &cluster).await.unwrap_err();
-        assert!(matches!(error, FindError::NamedMissing(name) if name == "one/gone"));
-    }
-}
+mod tests;
