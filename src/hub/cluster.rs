@@ -81,7 +81,10 @@ pub async fn reconcile(context: &Shared, name: &ClusterName) -> Result<Requeue, 
             .meshes
             .observe(name, MemberClient::from_client(client), fingerprint);
     }
-    if let Some(found) = &found {
+    if let Some(found) = found
+        .as_ref()
+        .filter(|_| context.options.controllers.has("cluster"))
+    {
         let reachable = matches!(connection, Connection::Reachable { .. });
         let before = context.credentials().get(name).cloned();
         let before = before.filter(|before| before.fingerprint == credential.fingerprint);
