@@ -19,6 +19,8 @@ mod content;
 mod deletion;
 #[path = "scenarios/ground.rs"]
 mod ground;
+#[path = "scenarios/joining.rs"]
+mod joining;
 #[path = "scenarios/members.rs"]
 mod members;
 #[path = "scenarios/ownership.rs"]
@@ -114,6 +116,7 @@ scenarios! {
     drift_is_healed: Example, members::drift_is_healed;
     member_down_and_back: Example, members::member_down_and_back;
     kind_not_served_then_served: Example, members::kind_not_served_then_served;
+    joined_by_the_command_and_left: Example, joining::joined_by_the_command_and_left;
     foreign_object_is_refused: Example, ownership::foreign_object_is_refused;
     shared_namespace_survives_one_of_two: Example, ownership::shared_namespace_survives_one_of_two;
     hub_namespace_deleted: Example, deletion::hub_namespace_deleted;

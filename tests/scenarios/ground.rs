@@ -32,7 +32,7 @@ pub enum Ground {
 
 /// Servers in this process.
 pub struct Embedded {
-    hub: Server,
+    hub: (Server, u16),
     members: BTreeMap<String, (Server, u16)>,
     _shutdown: DropGuard,
 }
@@ -57,8 +57,12 @@ impl Ground {
             ));
             members.insert(name.to_owned(), (server, port));
         }
+        let hub = Server::open(Options::in_memory("hub"))?;
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await?;
+        let port = listener.local_addr()?.port();
+        tokio::spawn(hub.clone().serve(listener, shutdown.clone()));
         Ok(Self::Embedded(Embedded {
-            hub: Server::open(Options::in_memory("hub"))?,
+            hub: (hub, port),
             members,
             _shutdown: shutdown.drop_guard(),
         }))
@@ -81,7 +85,7 @@ impl Ground {
     /// A client of the hub as its admin.
     pub async fn hub(&self) -> Result<Client> {
         match self {
-            Self::Embedded(servers) => Ok(servers.hub.client()),
+            Self::Embedded(servers) => Ok(servers.hub.0.client()),
             Self::Real(fleet, _) => fleet.hub.client().await,
         }
     }
@@ -100,7 +104,18 @@ impl Ground {
         Ok(clients)
     }
 
-    /// The kubeconfig with which the product reaches a member.
+    /// The kubeconfig of the hub's admin.
+    pub fn hub_kubeconfig(&self) -> String {
+        match self {
+            Self::Embedded(servers) => {
+                let (server, port) = &servers.hub;
+                server.kubeconfig(&format!("https://127.0.0.1:{port}"))
+            }
+            Self::Real(fleet, _) => fleet.hub.kubeconfig(),
+        }
+    }
+
+    /// The kubeconfig of a member's admin, with which the product reaches it.
     pub fn kubeconfig(&self, member: &str) -> Result<String> {
         Ok(match self {
             Self::Embedded(servers) => {

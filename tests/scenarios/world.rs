@@ -36,7 +36,8 @@ pub struct World {
     pub repo: GitFixture,
     /// Whose files are in it.
     pub source: Source,
-    ground: Ground,
+    /// The servers.
+    pub ground: Ground,
     /// Members whose API servers are stopped.
     down: BTreeSet<String>,
     /// Whether the product goes on with what other controllers left.
