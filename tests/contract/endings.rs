@@ -177,11 +177,15 @@ fn garbage() -> Vec<Step> {
             }
             "Foreground" => {
                 steps.push(get("owner waits", &at(owner)));
-                steps.push(merge(
-                    "owned is let go",
-                    &at(&child),
-                    json!({"metadata": {"finalizers": null}}),
-                ));
+                // The real collector may not have begun yet.
+                steps.push(
+                    merge(
+                        "owned is let go",
+                        &at(&child),
+                        json!({"metadata": {"finalizers": null}}),
+                    )
+                    .at("/metadata/name"),
+                );
                 steps.push(get("owned is gone first", &at(&child)).until(404));
                 steps.push(get("owner is gone last", &at(owner)).until(404));
             }
