@@ -6,6 +6,7 @@
     reason = "a table: one step a line of the contract"
 )]
 #![allow(
+    clippy::panic,
     clippy::unwrap_used,
     clippy::needless_pass_by_value,
     reason = "a test ends where its fixture does"

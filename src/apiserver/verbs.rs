@@ -211,7 +211,7 @@ fn get(
         return Ok(answer::json(StatusCode::OK, list));
     };
     if let Some(version) = &query.resource_version {
-        read::version(version).map_err(|why| Failure::untyped(why))?;
+        read::version(version).map_err(Failure::untyped)?;
     }
     let object = read::get(inner, resource, target, name)?;
     if target.subresource.as_deref() == Some("scale") {

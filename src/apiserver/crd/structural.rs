@@ -203,7 +203,7 @@ fn value_only(schema: &Value, path: &str, types: bool, faults: &mut Faults, dept
         let empty = map
             .get(field)
             .is_none_or(|value| value.is_null() || *value == false);
-        if !empty && !(types && field == "type") {
+        if !(empty || types && field == "type") {
             faults.forbidden(&format!("{path}.{field}"), "must be empty to be structural");
         }
     }
