@@ -10,6 +10,8 @@
 
 #[path = "faults/audit.rs"]
 mod audit;
+#[path = "faults/clock.rs"]
+mod clock;
 #[path = "faults/disk.rs"]
 mod disk;
 #[path = "scenarios/ground.rs"]

@@ -312,11 +312,11 @@ pub fn settle(value: &mut Value) {
                     entry.remove("time");
                 }
             }
-            // Ages in tables.
+            // Ages and times in tables.
             if let Some(cells) = map.get_mut("cells").and_then(Value::as_array_mut) {
                 cells
                     .iter_mut()
-                    .filter(|cell| is_age(cell))
+                    .filter(|cell| is_age(cell) || is_time(cell))
                     .for_each(|cell| *cell = json!("~"));
             }
             if map
@@ -330,6 +330,11 @@ pub fn settle(value: &mut Value) {
         Value::Array(items) => items.iter_mut().for_each(settle),
         _ => {}
     }
+}
+
+fn is_time(cell: &Value) -> bool {
+    cell.as_str()
+        .is_some_and(|cell| cell.parse::<jiff::Timestamp>().is_ok())
 }
 
 fn is_age(cell: &Value) -> bool {

@@ -1,6 +1,7 @@
 //! Two replicas of the built program, as a Deployment runs them: one leads,
 //! one waits, and one that ends is started again.
 
+use std::os::unix::fs::FileExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
@@ -26,6 +27,31 @@ pub struct Replicas {
     flags: Vec<String>,
     hub: kube::Client,
     directory: TempDir,
+    clock: Option<Clock>,
+}
+
+/// A library that shifts the wall clock of the process that it is loaded into.
+pub struct Clock {
+    library: PathBuf,
+    _folder: TempDir,
+}
+
+impl Clock {
+    /// Compiles it.
+    pub fn build() -> Self {
+        let folder = TempDir::with_prefix("pilothouse-clock-").unwrap();
+        let library = folder.path().join("clock.so");
+        let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/faults/clock.c");
+        let compiled = Command::new("cc")
+            .args(["-shared", "-fPIC", "-O1", "-Wall", "-Werror", "-o"])
+            .args([&library, &source])
+            .status();
+        assert!(compiled.unwrap().success());
+        Self {
+            library,
+            _folder: folder,
+        }
+    }
 }
 
 /// One process.
@@ -50,6 +76,21 @@ impl Replicas {
 
     /// The same, with the hub reached by this kubeconfig.
     pub async fn start_by(world: &mut World, kubeconfig: &Path, election: &[&str]) -> Self {
+        Self::start_with(world, kubeconfig, election, None).await
+    }
+
+    /// The same, with wall clocks that can be set.
+    pub async fn start_by_clock(world: &mut World, election: &[&str], clock: Clock) -> Self {
+        let kubeconfig = world.fleet().hub.kubeconfig_path();
+        Self::start_with(world, &kubeconfig, election, Some(clock)).await
+    }
+
+    async fn start_with(
+        world: &mut World,
+        kubeconfig: &Path,
+        election: &[&str],
+        clock: Option<Clock>,
+    ) -> Self {
         let directory = TempDir::with_prefix("pilothouse-replicas-").unwrap();
         let git = directory.path().join("gitconfig");
         let rewrite = format!(
@@ -75,6 +116,7 @@ impl Replicas {
             flags,
             hub: world.hub.clone(),
             directory,
+            clock,
         };
         for number in 0..2 {
             let replica = replicas.spawn(number);
@@ -94,7 +136,17 @@ impl Replicas {
             .open(self.log(number))
             .unwrap();
         let cache = self.directory.path().join(format!("cache-{number}"));
-        let child = Command::new(env!("CARGO_BIN_EXE_pilothouse"))
+        let mut command = Command::new(env!("CARGO_BIN_EXE_pilothouse"));
+        if let Some(clock) = &self.clock {
+            let shift = self.shift(number);
+            if !shift.exists() {
+                std::fs::write(&shift, 0_i64.to_ne_bytes()).unwrap();
+            }
+            command
+                .env("LD_PRELOAD", &clock.library)
+                .env("PILOTHOUSE_TEST_CLOCK", shift);
+        }
+        let child = command
             .args(&self.flags)
             .arg(format!("--git-cache={}", cache.display()))
             .stdin(Stdio::null())
@@ -103,6 +155,21 @@ impl Replicas {
             .spawn()
             .unwrap();
         Replica { number, child }
+    }
+
+    fn shift(&self, number: usize) -> PathBuf {
+        self.directory.path().join(format!("clock-{number}"))
+    }
+
+    /// Sets the wall clock of a replica so many seconds from the machine's.
+    pub fn set_clock(&self, number: usize, seconds: i64) {
+        // In place: the process has the file mapped.
+        let file = std::fs::OpenOptions::new()
+            .write(true)
+            .open(self.shift(number));
+        file.unwrap()
+            .write_all_at(&seconds.to_ne_bytes(), 0)
+            .unwrap();
     }
 
     fn log(&self, number: usize) -> PathBuf {

@@ -43,8 +43,9 @@ async fn assert_gone(client: &Client, kind: objects::Kind, version: &str) {
     .await;
 }
 
-/// Drift that happened while a member could not be watched is found and
-/// healed, though no event tells of it.
+/// A member that was away for as long as its server remembers, over three
+/// commits: drift of which no event tells is found and healed, and what is
+/// pushed is what git says last.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn member_watches_closed_with_410() {
     let Some((mut world, _replicas, _)) = delivered(&[]).await else {
@@ -72,6 +73,9 @@ async fn member_watches_closed_with_410() {
         .delete("redis-slave", &DeleteParams::default())
         .await
         .unwrap();
+    for (from, to) in [(2, 3), (3, 4), (4, 5)] {
+        world.scale(App::RedisSlave, from, to);
+    }
     // A server that starts again has no history of the time before.
     world.stop_member("aws-sub2");
     world.start_member("aws-sub2").await;
