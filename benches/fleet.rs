@@ -163,11 +163,11 @@ async fn on_ground(
     if wants(Group::Poll) {
         rows::poll(&mut stage, rows).await?;
     }
-    if wants(Group::Kind) {
-        rows::kind(&mut stage, rows).await?;
-    }
     if wants(Group::Fault) {
         fault::trouble(&mut stage, rows).await?;
+    }
+    if wants(Group::Kind) {
+        rows::kind(&mut stage, rows).await?;
     }
     if let Some(product) = stage.product.take() {
         let output = product.output();

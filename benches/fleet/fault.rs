@@ -21,7 +21,7 @@ use crate::table::{Goal, Rows};
 /// The member in trouble: the hub's own server, behind a line.
 const TROUBLED: &str = "troubled";
 /// Pairs of each fault.
-const PAIRS: usize = 15;
+const PAIRS: usize = 40;
 
 /// What goes wrong.
 #[derive(Clone, Copy, Debug)]

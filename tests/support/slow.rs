@@ -28,7 +28,7 @@ impl SlowLine {
 
     /// A line from `127.0.0.1:PORT`, for example where one was before.
     pub async fn between(port: u16, server: u16) -> Result<Self> {
-        let listener = TcpListener::bind(("127.0.0.1", port)).await?;
+        let listener = Self::listen(port).await?;
         let port = listener.local_addr()?.port();
         let delay_ms = Arc::new(AtomicU64::new(0));
         let shutdown = CancellationToken::new();
@@ -51,6 +51,22 @@ impl SlowLine {
             connections,
             _shutdown: shutdown.drop_guard(),
         })
+    }
+
+    /// A line that was dropped a moment ago may still be closing.
+    async fn listen(port: u16) -> Result<TcpListener> {
+        let deadline = Instant::now() + Duration::from_secs(5);
+        loop {
+            match TcpListener::bind(("127.0.0.1", port)).await {
+                Err(error)
+                    if error.kind() == std::io::ErrorKind::AddrInUse
+                        && Instant::now() < deadline =>
+                {
+                    tokio::time::sleep(Duration::from_millis(5)).await;
+                }
+                bound => return Ok(bound?),
+            }
+        }
     }
 
     /// Port of the listener.
