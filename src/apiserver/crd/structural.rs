@@ -33,12 +33,7 @@ fn node(schema: &Value, path: &str, faults: &mut Faults, depth: usize) {
     }
     itself(map, path, faults);
     lists(map, path, faults);
-    for (name, child) in map
-        .get("properties")
-        .and_then(Value::as_object)
-        .into_iter()
-        .flatten()
-    {
+    for (name, child) in properties(map) {
         let path = format!("{path}.properties[{name}]");
         typed(
             child,
@@ -61,22 +56,29 @@ fn node(schema: &Value, path: &str, faults: &mut Faults, depth: usize) {
             node(child, &path, faults, depth + 1);
         }
     }
+    let types = map.get("x-kubernetes-int-or-string") == Some(&json!(true));
+    junctions(map, path, types, faults, depth);
+}
+
+/// The schemas of `allOf`, `anyOf`, `oneOf` and `not`, which restrict values;
+/// the types of the first three may be named where `types` says so.
+fn junctions(map: &Map<String, Value>, path: &str, types: bool, faults: &mut Faults, depth: usize) {
     for field in ["allOf", "anyOf", "oneOf"] {
         let list = map.get(field).and_then(Value::as_array);
         for (at, child) in list.into_iter().flatten().enumerate() {
-            let types = map.get("x-kubernetes-int-or-string") == Some(&json!(true));
-            value_only(
-                child,
-                &format!("{path}.{field}[{at}]"),
-                types,
-                faults,
-                depth + 1,
-            );
+            let path = format!("{path}.{field}[{at}]");
+            value_only(child, &path, types, faults, depth + 1);
         }
     }
     if let Some(child) = map.get("not") {
         value_only(child, &format!("{path}.not"), false, faults, depth + 1);
     }
+}
+
+/// The schemas of named fields.
+fn properties(map: &Map<String, Value>) -> impl Iterator<Item = (&String, &Value)> {
+    let properties = map.get("properties").and_then(Value::as_object);
+    properties.into_iter().flatten()
 }
 
 fn typed(schema: &Value, path: &str, why: &str, faults: &mut Faults) {
@@ -207,38 +209,14 @@ fn value_only(schema: &Value, path: &str, types: bool, faults: &mut Faults, dept
             faults.forbidden(&format!("{path}.{field}"), "must be empty to be structural");
         }
     }
-    for (name, child) in map
-        .get("properties")
-        .and_then(Value::as_object)
-        .into_iter()
-        .flatten()
-    {
-        value_only(
-            child,
-            &format!("{path}.properties[{name}]"),
-            false,
-            faults,
-            depth + 1,
-        );
+    for (name, child) in properties(map) {
+        let path = format!("{path}.properties[{name}]");
+        value_only(child, &path, false, faults, depth + 1);
     }
     if let Some(child) = map.get("items") {
         value_only(child, &format!("{path}.items"), false, faults, depth + 1);
     }
-    for field in ["allOf", "anyOf", "oneOf"] {
-        let list = map.get(field).and_then(Value::as_array);
-        for (at, child) in list.into_iter().flatten().enumerate() {
-            value_only(
-                child,
-                &format!("{path}.{field}[{at}]"),
-                types,
-                faults,
-                depth + 1,
-            );
-        }
-    }
-    if let Some(child) = map.get("not") {
-        value_only(child, &format!("{path}.not"), false, faults, depth + 1);
-    }
+    junctions(map, path, types, faults, depth);
 }
 
 /// A default is kept whole and obeys its own schema.
