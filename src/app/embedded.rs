@@ -114,7 +114,8 @@ pub async fn embedded_hub(
     })?;
     let url = format!("https://{address}");
     let kubeconfig = dir.join(KUBECONFIG);
-    write_secret(&kubeconfig, &server.kubeconfig(&url))?;
+    // Only its owner may read it.
+    replace(&kubeconfig, &server.kubeconfig(&url), 0o600)?;
     let client = server.client();
     let serving = tokio::spawn(async move {
         let watched = server.clone();
@@ -140,14 +141,11 @@ fn keep_address(kept: &Path, address: SocketAddr) -> Result<(), EmbeddedError> {
     if fs::read_to_string(kept).is_ok_and(|there| there == line) {
         return Ok(());
     }
-    let fresh = kept.with_extension("new");
-    fs::write(&fresh, line)
-        .and_then(|()| fs::rename(&fresh, kept))
-        .map_err(file(kept))
+    replace(kept, &line, 0o644)
 }
 
-/// Replaces a file by one that only its owner can read.
-fn write_secret(path: &Path, text: &str) -> Result<(), EmbeddedError> {
+/// Replaces a file so that readers see the old or the new content.
+fn replace(path: &Path, text: &str, mode: u32) -> Result<(), EmbeddedError> {
     let fresh = path.with_extension("new");
     let store = || {
         // One left by a killed process may have another mode.
@@ -155,7 +153,7 @@ fn write_secret(path: &Path, text: &str) -> Result<(), EmbeddedError> {
         OpenOptions::new()
             .write(true)
             .create_new(true)
-            .mode(0o600)
+            .mode(mode)
             .open(&fresh)?
             .write_all(text.as_bytes())?;
         fs::rename(&fresh, path)
