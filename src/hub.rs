@@ -18,6 +18,7 @@ pub mod context;
 pub mod controller;
 pub mod credential;
 pub mod definitions;
+mod event;
 pub mod failure;
 pub mod fleet;
 pub mod leadership;

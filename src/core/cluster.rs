@@ -36,6 +36,16 @@ pub struct ClusterReport {
     pub claims: Vec<ManagedClusterClaim>,
 }
 
+/// The condition `ManagedClusterConditionAvailable` of a cluster, once the hub
+/// has said it.
+#[must_use]
+pub fn available(cluster: &ManagedCluster) -> Option<&Condition> {
+    let conditions = cluster.status.as_ref()?.conditions.as_ref()?;
+    conditions
+        .iter()
+        .find(|condition| condition.type_ == CONDITION_AVAILABLE)
+}
+
 /// Labels that the hub adds: `name`, and the default set where none is named.
 /// Empty when nothing is missing.
 #[must_use]

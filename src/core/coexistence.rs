@@ -76,13 +76,17 @@ pub fn sentences<'a>(objects: impl Iterator<Item = (&'a str, &'a str)>) -> Vec<S
     }
     counts
         .into_iter()
-        .map(|((kind, manager), count)| {
-            format!(
-                "{count} {kind} left to another controller ({manager}): say so with --controllers=*,-{}, or, when it is gone, start with --take-over",
-                controller_of(kind)
-            )
-        })
+        .map(|((kind, manager), count)| format!("{count} {kind} {}", left_words(kind, manager)))
         .collect()
+}
+
+/// That an object of the kind is left to `manager`, and what can be done.
+#[must_use]
+pub fn left_words(kind: &str, manager: &str) -> String {
+    format!(
+        "left to another controller ({manager}): say so with --controllers=*,-{}, or, when it is gone, start with --take-over",
+        controller_of(kind)
+    )
 }
 
 /// Our controller that would write the kind (plural, lower-case).

@@ -20,9 +20,11 @@ use super::queue::Requeue;
 use super::removal;
 use super::stores::Change;
 use crate::api::cluster::{ManagedCluster, ManagedClusterClaim};
-use crate::api::{CONDITION_AVAILABLE, ClusterName, STATUS_MANAGER};
+use crate::api::{ClusterName, STATUS_MANAGER};
 use crate::core::activity::Severity;
-use crate::core::cluster::{ClusterReport, availability, missing_labels, status, taints};
+use crate::core::cluster::{
+    ClusterReport, availability, available, missing_labels, status, taints,
+};
 use crate::core::fleet::Connection;
 use crate::member::client::MemberClient;
 use crate::member::{MemberConnection, MemberFacts};
@@ -55,10 +57,7 @@ pub fn concerned(context: &Shared, change: &Change) -> Vec<ClusterName> {
 /// # Errors
 /// When the hub's API fails; the key backs off.
 pub async fn reconcile(context: &Shared, name: &ClusterName) -> Result<Requeue, kube::Error> {
-    let found = context
-        .stores
-        .clusters
-        .find(|cluster| cluster.name_any() == name.as_str());
+    let found = context.stores.cluster(name);
     let Some(cluster) = found.filter(|cluster| cluster.metadata.deletion_timestamp.is_none())
     else {
         context.pool.disconnect(name);
@@ -251,16 +250,7 @@ async fn report(
 
 /// Availability as the hub said it last.
 fn word_before(cluster: &ManagedCluster) -> Option<&str> {
-    cluster
-        .status
-        .as_ref()
-        .and_then(|status| status.conditions.as_ref())
-        .and_then(|conditions| {
-            conditions
-                .iter()
-                .find(|condition| condition.type_ == CONDITION_AVAILABLE)
-        })
-        .map(|condition| condition.status.as_str())
+    available(cluster).map(|condition| condition.status.as_str())
 }
 
 fn note_transition(

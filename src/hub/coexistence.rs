@@ -5,12 +5,13 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use kube::Resource;
 
-use kube::runtime::events::{Event, EventType};
+use kube::runtime::events::EventType;
 
 use super::context::Shared;
+use super::event;
 use crate::api::NamespacedName;
 use crate::core::activity::Severity;
-use crate::core::coexistence::{StatusWriters, controller_of, sentences};
+use crate::core::coexistence::{StatusWriters, left_words, sentences};
 
 /// A kind in the plural and an object of it.
 type Key = (&'static str, NamespacedName);
@@ -91,10 +92,7 @@ where
         } else {
             name.to_string()
         };
-        let message = format!(
-            "{kind} {words} is left to another controller ({manager}): say so with --controllers=*,-{}, or, when it is gone, start with --take-over",
-            controller_of(kind)
-        );
+        let message = format!("{kind} {words} is {}", left_words(kind, &manager));
         tracing::warn!("{message}");
         context.note(
             Severity::Warning,
@@ -103,17 +101,8 @@ where
             (kind == "subscriptions").then_some(&name),
             None,
         );
-        let event = Event {
-            type_: EventType::Warning,
-            reason: "LeftToOther".into(),
-            note: Some(message),
-            action: "Reconcile".into(),
-            secondary: None,
-        };
-        let about = object.object_ref(&());
-        if let Err(error) = context.recorder.publish(&event, &about).await {
-            tracing::debug!(error = %super::chain(&error), "an Event was not written");
-        }
+        let told = ("Reconcile", "LeftToOther");
+        event::publish(context, object, EventType::Warning, told, &message).await;
     }
     Some(manager)
 }

@@ -1,10 +1,8 @@
 //! Removals that members owe, on their ManagedClusters (`core::removal`).
 
 use std::collections::BTreeSet;
-use std::sync::Arc;
 
 use kube::api::{Patch, PatchParams};
-use kube::runtime::reflector::ObjectRef;
 use kube::{Api, ResourceExt};
 use serde_json::json;
 
@@ -18,7 +16,8 @@ use crate::member::Desire;
 
 /// Whether a cluster owes the removal of an application.
 pub(super) fn owes(context: &Shared, cluster: &ClusterName, application: &NamespacedName) -> bool {
-    stored(context, cluster).is_some_and(|object| owed(object.annotations()).contains(application))
+    let object = context.stores.cluster(cluster);
+    object.is_some_and(|object| owed(object.annotations()).contains(application))
 }
 
 /// Clusters that owe the removal of an application.
@@ -33,13 +32,6 @@ pub(super) fn debtors(context: &Shared, application: &NamespacedName) -> Vec<Clu
         .collect()
 }
 
-fn stored(context: &Shared, cluster: &ClusterName) -> Option<Arc<ManagedCluster>> {
-    context
-        .stores
-        .clusters
-        .get(&ObjectRef::new(cluster.as_str()))
-}
-
 /// Names an application for removal, before its Subscription is let go.
 ///
 /// # Errors
@@ -50,7 +42,7 @@ pub(super) async fn note(
     cluster: &ClusterName,
     application: &NamespacedName,
 ) -> Result<(), kube::Error> {
-    let Some(object) = stored(context, cluster) else {
+    let Some(object) = context.stores.cluster(cluster) else {
         // It left the hub meanwhile, and keeps what it has.
         return Ok(());
     };

@@ -12,11 +12,12 @@ use std::time::{Duration, Instant};
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use kube::api::{Patch, PatchParams};
-use kube::runtime::events::{Event, EventType};
-use kube::{Api, Resource, ResourceExt};
+use kube::runtime::events::EventType;
+use kube::{Api, ResourceExt};
 use serde_json::json;
 
 use super::context::Shared;
+use super::event;
 use super::record::SubscriptionRecord;
 use crate::api::apps::{Subscription, SubscriptionStatusFields};
 use crate::api::{ANNOTATION_GIT_CURRENT_COMMIT, ClusterName, NamespacedName, STATUS_MANAGER};
@@ -26,8 +27,6 @@ use crate::core::subscription::{Decision, Phase};
 
 /// Characters of a message in status; the whole stands on the dashboard.
 const MAX_MESSAGE: usize = 2000;
-/// Bytes of an Event's note that the API takes.
-const MAX_NOTE: usize = 1000;
 
 /// How long a report may wait for what is under way, so that it is written
 /// once: RHACM's own agents report every ten seconds or less often.
@@ -392,20 +391,7 @@ async fn announce(
     };
     let text = format!("{}: {message}", name.name);
     context.note(severity, &reason, text, Some(name), cluster.as_ref());
-    let event = Event {
-        type_,
-        reason,
-        note: Some(shorten(&message, MAX_NOTE)),
-        action: "Deliver".into(),
-        secondary: None,
-    };
-    if let Err(error) = context
-        .recorder
-        .publish(&event, &subscription.object_ref(&()))
-        .await
-    {
-        tracing::debug!(subscription = %name, error = %super::chain(&error), "event was not published");
-    }
+    event::publish(context, subscription, type_, ("Deliver", &reason), &message).await;
 }
 
 impl Told {
@@ -432,7 +418,7 @@ impl Told {
 }
 
 /// At most `max` bytes, cut at a character.
-fn shorten(text: &str, max: usize) -> String {
+pub(super) fn shorten(text: &str, max: usize) -> String {
     if text.len() <= max {
         return text.to_owned();
     }

@@ -250,6 +250,12 @@ impl Stores {
         }
     }
 
+    /// A cluster that the hub has.
+    #[must_use]
+    pub fn cluster(&self, name: &ClusterName) -> Option<Arc<ManagedCluster>> {
+        self.clusters.get(&ObjectRef::new(name.as_str()))
+    }
+
     /// Whether a namespace is labelled as that of a subscription-admin.
     #[must_use]
     pub fn is_admin_namespace(&self, namespace: &str) -> bool {

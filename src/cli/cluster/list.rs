@@ -7,9 +7,10 @@ use kube::api::ListParams;
 use kube::{Api, Client, ResourceExt};
 
 use super::Output;
+use crate::api::LABEL_CLUSTER_SET;
 use crate::api::cluster::ManagedCluster;
-use crate::api::{CONDITION_AVAILABLE, LABEL_CLUSTER_SET};
 use crate::cli::{HubArgs, connect};
+use crate::core::cluster::available;
 use crate::hub::{chain, credential};
 
 pub(super) async fn list(hub: &HubArgs, output: Output) -> anyhow::Result<()> {
@@ -45,15 +46,7 @@ pub(super) async fn list(hub: &HubArgs, output: Output) -> anyhow::Result<()> {
 }
 
 fn row(cluster: &ManagedCluster) -> Vec<String> {
-    let condition = cluster
-        .status
-        .as_ref()
-        .and_then(|status| status.conditions.as_ref())
-        .and_then(|conditions| {
-            conditions
-                .iter()
-                .find(|condition| condition.type_ == CONDITION_AVAILABLE)
-        });
+    let condition = available(cluster);
     let version = cluster
         .status
         .as_ref()

@@ -4,8 +4,8 @@
 use std::time::Duration;
 
 use jiff::Timestamp;
-use kube::runtime::events::{Event, EventType};
-use kube::{Resource as _, ResourceExt as _};
+use kube::ResourceExt as _;
+use kube::runtime::events::EventType;
 
 use crate::api::ClusterName;
 use crate::api::cluster::{ManagedCluster, ManagedClusterStatus};
@@ -15,6 +15,7 @@ use crate::core::fleet::Connection;
 use crate::hub::context::{CredentialState, Shared};
 use crate::hub::credential::SourceKind;
 use crate::hub::credential::renewal::{CONDITION, Standing};
+use crate::hub::event;
 use crate::hub::queue::Requeue;
 
 /// A Secret without our label appears, and is rotated, without a trigger.
@@ -123,18 +124,5 @@ pub(super) async fn announce(
     };
     let note = format!("cluster {name}: {text}");
     context.note(severity, reason, note, None, Some(&name));
-    let event = Event {
-        type_,
-        reason: reason.to_owned(),
-        note: Some(text.chars().take(1_000).collect()),
-        action: "RenewCredential".into(),
-        secondary: None,
-    };
-    if let Err(error) = context
-        .recorder
-        .publish(&event, &cluster.object_ref(&()))
-        .await
-    {
-        tracing::debug!(cluster = %name, error = %crate::hub::chain(&error), "event was not published");
-    }
+    event::publish(context, cluster, type_, ("RenewCredential", reason), &text).await;
 }
