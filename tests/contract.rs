@@ -78,18 +78,23 @@ fn steps() -> Vec<Step> {
     steps
 }
 
+/// A real server with the embedded one's Service addresses.
+async fn real_server(name: &str) -> ControlPlane {
+    let options = ControlPlaneOptions {
+        workloads: false,
+        service_cidr: "172.31.0.0/16".to_owned(),
+        ..ControlPlaneOptions::default()
+    };
+    ControlPlane::start(name, options).await.unwrap()
+}
+
 #[tokio::test]
 async fn answers_are_those_of_kube_apiserver() {
     if have("controlplane", Binaries::find()).is_none() {
         return;
     }
     let _one = ONE_PLANE.lock().await;
-    let options = ControlPlaneOptions {
-        workloads: false,
-        service_cidr: "172.31.0.0/16".to_owned(),
-        ..ControlPlaneOptions::default()
-    };
-    let plane = ControlPlane::start("contract", options).await.unwrap();
+    let plane = real_server("contract").await;
     let mut real = Player::new(plane.client().await.unwrap());
     let server = Server::open(Options::in_memory("contract")).unwrap();
     let mut ours = Player::new(server.client());

@@ -11,16 +11,19 @@
     dead_code,
     reason = "a test says what failed by panicking"
 )]
+#[path = "support/piped.rs"]
+mod piped;
 #[allow(dead_code, reason = "each test uses a part of it")]
 #[path = "support/tier.rs"]
 mod tier;
 
-use std::io::{BufRead, BufReader, Write};
+use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 use std::sync::OnceLock;
 
 use pilothouse::apiserver::{Options, Server};
+use piped::piped;
 use tempfile::TempDir;
 
 /// One server for all tests; each test works in namespaces of its own.
@@ -113,20 +116,7 @@ impl Kubectl {
 
     /// Succeeds with text on standard input.
     fn feed(&self, args: &[&str], input: &str) -> String {
-        let mut child = self
-            .command(args)
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()
-            .unwrap();
-        child
-            .stdin
-            .take()
-            .unwrap()
-            .write_all(input.as_bytes())
-            .unwrap();
-        let ran = ran(child.wait_with_output().unwrap());
+        let ran = ran(piped(&mut self.command(args), input));
         assert!(ran.ok, "kubectl {args:?}\n{}{}", ran.stdout, ran.stderr);
         ran.stdout
     }

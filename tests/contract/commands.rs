@@ -4,10 +4,8 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
-use super::support::{
-    ControlPlane, ControlPlaneOptions, await_condition, controlplane::Binaries, have,
-};
-use super::{ONE_PLANE, custom};
+use super::support::{await_condition, controlplane::Binaries, have};
+use super::{ONE_PLANE, custom, real_server};
 use pilothouse::apiserver::{Options, Server};
 
 const WEB: &str = "apiVersion: apps/v1
@@ -227,12 +225,7 @@ async fn kubectl_says_the_same_of_both() {
         return;
     }
     let _one = ONE_PLANE.lock().await;
-    let options = ControlPlaneOptions {
-        workloads: false,
-        service_cidr: "172.31.0.0/16".to_owned(),
-        ..ControlPlaneOptions::default()
-    };
-    let plane = ControlPlane::start("commands", options).await.unwrap();
+    let plane = real_server("commands").await;
     let server = Server::open(Options::in_memory("commands")).unwrap();
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("https://{}", listener.local_addr().unwrap());

@@ -1,9 +1,8 @@
 //! A hub and a member with nothing but what `deploy/` gives: the story of an
 //! installation, whose requests the servers log.
 
-use std::io::Write as _;
 use std::path::Path;
-use std::process::{Command, Stdio};
+use std::process::Command;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -17,7 +16,7 @@ use tempfile::TempDir;
 use crate::audit::AuditLog;
 use crate::render::root;
 use crate::replica::SOON;
-use crate::support::{ControlPlane, ControlPlaneOptions, Edit, GitFixture, objects};
+use crate::support::{ControlPlane, ControlPlaneOptions, Edit, GitFixture, objects, piped};
 
 /// Name of the member, as the example's rule asks for it.
 pub const MEMBER: &str = "aws-sub1";
@@ -317,19 +316,7 @@ fn path(path: &Path) -> &str {
 }
 
 fn run(command: &mut Command, input: &str) -> String {
-    let mut child = command
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .unwrap();
-    child
-        .stdin
-        .take()
-        .unwrap()
-        .write_all(input.as_bytes())
-        .unwrap();
-    let ran = child.wait_with_output().unwrap();
+    let ran = piped(command, input);
     assert!(
         ran.status.success(),
         "{command:?}: {}",

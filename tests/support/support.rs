@@ -6,6 +6,7 @@
 //! - [`slow`]: a line to a server that delays its answers;
 //! - [`repository`]: a bare git repository that tests push to;
 //! - [`objects`]: objects of any kind as JSON;
+//! - [`piped`]: a command with text on its standard input;
 //! - [`controlplane`], [`fleet`]: real Kubernetes control planes on loopback.
 
 #![allow(dead_code, reason = "no test binary uses every helper")]
@@ -24,6 +25,7 @@ pub mod condition;
 pub mod controlplane;
 pub mod fleet;
 pub mod objects;
+pub mod piped;
 pub mod repository;
 pub mod slow;
 pub mod tier;
@@ -31,5 +33,6 @@ pub mod tier;
 pub use condition::await_condition;
 pub use controlplane::{ControlPlane, ControlPlaneOptions};
 pub use fleet::Fleet;
+pub use piped::piped;
 pub use repository::{Edit, GitFixture};
 pub use tier::{Missing, have};
