@@ -2,12 +2,15 @@
 //!
 //! ```text
 //! cargo bench --bench fleet -- [--on embedded|real|both] [--only NAME]... [--quick]
+//! cargo bench --bench fleet -- --on real --shipped [--only NAME]... [--quick]
 //! ```
 //!
 //! The product is the built binary in a process of its own. The hub and one
 //! member are either this project's API servers or real control planes
 //! (`KUBEBUILDER_ASSETS`, see tests/controlplane/build.sh); git is served over
-//! HTTP. Everything is on loopback and ends with the bench.
+//! HTTP. With `--shipped` the product is what `deploy/overlays/two-replicas`
+//! installs: two replicas, with the rights of its ServiceAccount on the hub and
+//! with those of `deploy/member` on the member. Everything is on loopback and ends with the bench.
 #![allow(
     unreachable_pub,
     dead_code,
@@ -18,6 +21,8 @@
     reason = "modules of a bench, some shared with the tests"
 )]
 
+#[path = "fleet/applications.rs"]
+mod applications;
 #[path = "fleet/binary.rs"]
 mod binary;
 #[path = "fleet/fault.rs"]
@@ -28,16 +33,24 @@ mod git_server;
 mod ground;
 #[path = "fleet/product.rs"]
 mod product;
+#[path = "fleet/replicas.rs"]
+mod replicas;
 #[path = "fleet/rows.rs"]
 mod rows;
+#[path = "fleet/shipped.rs"]
+mod shipped;
 #[path = "fleet/stage.rs"]
 mod stage;
 #[path = "../tests/support/support.rs"]
 mod support;
 #[path = "fleet/table.rs"]
 mod table;
+#[path = "fleet/takeover.rs"]
+mod takeover;
 #[path = "fleet/watching.rs"]
 mod watching;
+#[path = "fleet/web.rs"]
+mod web;
 
 use std::time::Instant;
 
@@ -54,6 +67,10 @@ pub struct Arguments {
     /// Which servers.
     #[arg(long, value_enum, default_value = "both")]
     on: Servers,
+    /// Two replicas with the shipped rights instead of one as admin; needs
+    /// `--on real`.
+    #[arg(long)]
+    shipped: bool,
     /// Only these groups of rows.
     #[arg(long, value_enum)]
     only: Vec<Group>,
@@ -80,7 +97,7 @@ enum Group {
     Demo,
     /// Idle memory; pushes announced by webhook.
     Webhook,
-    /// 200 applications.
+    /// 200 applications; as it ships, the leader's end too.
     Applications,
     /// Pushes found by polling.
     Poll,
@@ -105,6 +122,10 @@ fn main() -> Result<()> {
 }
 
 async fn run(arguments: &Arguments) -> Result<()> {
+    anyhow::ensure!(
+        !arguments.shipped || arguments.on == Servers::Real,
+        "--shipped needs --on real: the embedded API stores RBAC and does not enforce it"
+    );
     println!("{}", table::machine());
     println!(
         "git: `git http-backend` over HTTP on loopback; a push ends when its commit is in the served repository"
@@ -118,7 +139,12 @@ async fn run(arguments: &Arguments) -> Result<()> {
         binary::demo(&mut alone).await?;
     }
     alone.print("the binary alone");
-    for (on, wanted) in [(On::Embedded, Servers::Embedded), (On::Real, Servers::Real)] {
+    let real = if arguments.shipped {
+        On::Shipped
+    } else {
+        On::Real
+    };
+    for (on, wanted) in [(On::Embedded, Servers::Embedded), (real, Servers::Real)] {
         if arguments.on != wanted && arguments.on != Servers::Both {
             continue;
         }
@@ -149,7 +175,7 @@ async fn on_ground(
         return Ok(());
     }
     let start = Instant::now();
-    let mut stage = Stage::new(Ground::start(on).await?).await?;
+    let mut stage = Stage::new(Ground::start(on).await?, on == On::Shipped).await?;
     eprintln!(
         "{on:?}: servers ready after {:.1} s",
         start.elapsed().as_secs_f64()
@@ -158,7 +184,7 @@ async fn on_ground(
         rows::webhook(&mut stage, rows).await?;
     }
     if wants(Group::Applications) {
-        rows::applications(&mut stage, rows, arguments).await?;
+        applications::applications(&mut stage, rows, arguments).await?;
     }
     if wants(Group::Poll) {
         rows::poll(&mut stage, rows).await?;
@@ -169,15 +195,12 @@ async fn on_ground(
     if wants(Group::Kind) {
         rows::kind(&mut stage, rows).await?;
     }
-    if let Some(product) = stage.product.take() {
-        let output = product.output();
-        if !output.trim().is_empty() {
-            eprintln!(
-                "what the product said (warnings):\n{}",
-                output.lines().take(20).collect::<Vec<_>>().join("\n")
-            );
-        }
-        product.stop().await?;
+    let warnings = stage.warnings();
+    if !warnings.trim().is_empty() {
+        eprintln!(
+            "what the product said (warnings):\n{}",
+            warnings.lines().take(20).collect::<Vec<_>>().join("\n")
+        );
     }
-    Ok(())
+    stage.stop_product().await
 }

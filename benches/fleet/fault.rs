@@ -4,17 +4,12 @@
 use std::time::Duration;
 
 use anyhow::{Context as _, Result};
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
-use k8s_openapi::api::core::v1::{ConfigMap, Namespace, Secret};
+use k8s_openapi::api::core::v1::ConfigMap;
 use kube::{Api, ResourceExt as _};
-use pilothouse::api::LABEL_CREDENTIAL;
-use pilothouse::api::cluster::ManagedCluster;
-use serde_json::json;
 
 use crate::ground::HUB;
 use crate::rows::{first_push, push};
-use crate::stage::{GENERATION, NAMESPACE, Stage, apply, eventually};
+use crate::stage::{GENERATION, NAMESPACE, Stage, eventually};
 use crate::support::slow::SlowLine;
 use crate::table::{Goal, Rows};
 
@@ -87,22 +82,11 @@ impl Line {
 
 /// Pushes to two members, one of them in trouble half of the time.
 pub async fn trouble(stage: &mut Stage, rows: &mut Rows) -> Result<()> {
-    if let Some(product) = stage.product.take() {
-        product.stop().await?;
-    }
-    let (url, kubeconfig) = stage.kubeconfig_of(HUB)?;
+    stage.stop_product().await?;
+    let (url, _) = stage.kubeconfig_of(HUB)?;
     let port = url.rsplit(':').next().context("no port")?.parse()?;
     let mut line = Line::open(port).await?;
-    let over = kubeconfig.replace(&url, &format!("https://127.0.0.1:{}", line.port));
-    let hub = stage.hub.calls.clone();
-    apply::<Namespace>(&hub, "", TROUBLED, json!({})).await?;
-    let credential = json!({
-        "metadata": {"labels": {LABEL_CREDENTIAL: "true"}},
-        "data": {"kubeconfig": STANDARD.encode(over)},
-    });
-    apply::<Secret>(&hub, TROUBLED, "credential", credential).await?;
-    let cluster = json!({"spec": {"hubAcceptsClient": true}});
-    apply::<ManagedCluster>(&hub, "", TROUBLED, cluster).await?;
+    stage.join(TROUBLED, HUB, Some(line.port)).await?;
     stage
         .start_product_with("15", &["--probe-interval", "1"])
         .await?;
@@ -115,6 +99,7 @@ pub async fn trouble(stage: &mut Stage, rows: &mut Rows) -> Result<()> {
 }
 
 async fn pairs(stage: &Stage, line: &mut Line, trouble: Trouble, rows: &mut Rows) -> Result<()> {
+    let at = Some(&stage.replicas()?.leader);
     let (mut well, mut ratios) = (Vec::new(), Vec::new());
     for number in 0..PAIRS {
         let mut took = [Duration::ZERO; 2];
@@ -124,7 +109,7 @@ async fn pairs(stage: &Stage, line: &mut Line, trouble: Trouble, rows: &mut Rows
                 line.fail(trouble);
             }
             let generation = format!("{trouble:?}-{number}-{fault}");
-            took[usize::from(fault)] = push(stage, &generation, true).await?;
+            took[usize::from(fault)] = push(stage, &generation, at).await?;
             if fault {
                 line.mend().await?;
             }

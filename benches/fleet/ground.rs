@@ -16,6 +16,8 @@ pub enum On {
     Embedded,
     /// etcd, kube-apiserver and kube-controller-manager on loopback.
     Real,
+    /// The same, with two replicas of the product and the shipped rights.
+    Shipped,
 }
 
 impl On {
@@ -29,6 +31,12 @@ impl On {
             Self::Real => {
                 "real: hub and member are etcd (without fsync), kube-apiserver and \
                  kube-controller-manager each, on loopback; no nodes, no pods"
+            }
+            Self::Shipped => {
+                "real, two replicas with the shipped rights: hub and member are etcd (without \
+                 fsync), kube-apiserver and kube-controller-manager each, on loopback; no nodes; \
+                 leader and standby run beside the servers as deploy/overlays/two-replicas has \
+                 them, as its ServiceAccount; the member is joined with the token of deploy/member"
             }
         }
     }
@@ -63,7 +71,7 @@ impl Ground {
                 }
                 Ok(Self::Embedded(servers, shutdown.drop_guard()))
             }
-            On::Real => {
+            On::Real | On::Shipped => {
                 let options = || ControlPlaneOptions {
                     workloads: false,
                     ..ControlPlaneOptions::default()
@@ -86,6 +94,14 @@ impl Ground {
                 server.kubeconfig(&format!("https://127.0.0.1:{port}"))
             }
             Self::Real(planes) => planes[which].kubeconfig(),
+        }
+    }
+
+    /// A control plane, where it is one.
+    pub fn plane(&self, which: usize) -> Result<&ControlPlane> {
+        match self {
+            Self::Embedded(..) => anyhow::bail!("an embedded server is no control plane"),
+            Self::Real(planes) => Ok(&planes[which]),
         }
     }
 

@@ -26,16 +26,24 @@ impl Product {
     /// Starts the binary in `dir` with its output in a file there.
     pub fn start(dir: &Path, arguments: &[&str]) -> Result<Self> {
         let log = dir.join(format!("product-{}.log", std::process::id()));
-        let output = std::fs::File::create(&log)?;
-        let child = Command::new(binary())
+        let mut command = Command::new(binary());
+        command
             .args(arguments)
             .env(
                 "RUST_LOG",
                 std::env::var("PILOTHOUSE_BENCH_LOG").unwrap_or("warn".to_owned()),
             )
+            .current_dir(dir);
+        Self::spawn(command, log)
+    }
+
+    /// Starts a command with its output in the file `log`, and without the
+    /// machine's configuration of git.
+    pub fn spawn(mut command: Command, log: PathBuf) -> Result<Self> {
+        let output = std::fs::File::create(&log)?;
+        let child = command
             .env("GIT_CONFIG_NOSYSTEM", "1")
             .env("GIT_CONFIG_GLOBAL", "/dev/null")
-            .current_dir(dir)
             .stdin(Stdio::null())
             .stdout(output.try_clone()?)
             .stderr(output)
@@ -62,6 +70,11 @@ impl Product {
             }
             tokio::time::sleep(Duration::from_millis(2)).await;
         }
+    }
+
+    /// Waits until it leads, and says where its dashboard listens.
+    pub async fn leads(&mut self) -> Result<String> {
+        self.said("dashboard on http://").await
     }
 
     /// Resident memory now and at its peak, in MiB.
@@ -98,6 +111,13 @@ impl Product {
     /// What it has printed.
     pub fn output(&self) -> String {
         std::fs::read_to_string(&self.log).unwrap_or_default()
+    }
+
+    /// Ends it at once (SIGKILL).
+    pub fn kill(mut self) -> Result<()> {
+        self.child.kill()?;
+        self.child.wait()?;
+        Ok(())
     }
 
     /// Ends it in order and waits.

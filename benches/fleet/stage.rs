@@ -21,8 +21,11 @@ use tempfile::TempDir;
 use crate::git_server::GitServer;
 use crate::ground::{Ground, HUB, MEMBER};
 use crate::product::Product;
+use crate::replicas::{Replica, Replicas};
+use crate::shipped::Shipped;
 use crate::support::{Edit, GitFixture};
 use crate::watching::Watching;
+use crate::web::Web;
 
 /// The member's name.
 pub const MEMBER_NAME: &str = "member";
@@ -38,7 +41,7 @@ pub const OBJECTS: usize = 4;
 /// Everything that rows act on. Fields end in this order.
 pub struct Stage {
     /// The product, while it runs.
-    pub product: Option<Product>,
+    pub running: Option<Replicas>,
     /// What is on the member.
     pub watching: Watching,
     /// Admin of the hub.
@@ -49,15 +52,17 @@ pub struct Stage {
     pub repository: GitFixture,
     /// Who serves it.
     pub git: GitServer,
-    webhook: String,
-    web: web_client::Web,
+    web: Web,
+    /// How it is installed, if as it ships.
+    shipped: Option<Shipped>,
     directory: TempDir,
     ground: Ground,
 }
 
 impl Stage {
     /// Joins a member to a hub, with an empty application `push` in git.
-    pub async fn new(ground: Ground) -> Result<Self> {
+    /// `shipped`: with what `deploy` gives, instead of as admin.
+    pub async fn new(ground: Ground, shipped: bool) -> Result<Self> {
         let directory = TempDir::with_prefix("pilothouse-bench-")?;
         let (hub, member) = (ground.client(HUB).await?, ground.client(MEMBER).await?);
         for which in [HUB, MEMBER] {
@@ -68,11 +73,15 @@ impl Stage {
         let root = repository.path();
         let root = root.parent().context("the repository has no folder")?;
         let git = GitServer::start(root).await?;
+        let shipped = match shipped {
+            true => Some(Shipped::install(ground.plane(HUB)?, directory.path())?),
+            false => None,
+        };
         let stage = Self {
-            product: None,
+            running: None,
             watching: Watching::start(&member.watches),
-            web: web_client::Web::new(),
-            webhook: String::new(),
+            web: Web::new(),
+            shipped,
             hub,
             member,
             repository,
@@ -80,28 +89,51 @@ impl Stage {
             directory,
             ground,
         };
-        definitions::install(&stage.hub.calls).await?;
-        stage.join().await?;
+        stage.prepare().await?;
+        stage.join(MEMBER_NAME, MEMBER, None).await?;
+        let channel = json!({"spec": {"type": "Git", "pathname": stage.url()}});
+        stage.apply::<Channel>("bench", channel).await?;
         Ok(stage)
     }
 
-    /// What `pilothouse cluster join` leaves on the hub, the Lease's namespace
-    /// and the bench's Channel.
-    async fn join(&self) -> Result<()> {
+    /// The bench's namespace; the CRDs and the Lease's namespace, unless
+    /// `deploy` brought them.
+    async fn prepare(&self) -> Result<()> {
         let hub = &self.hub.calls;
-        for name in [MEMBER_NAME, "pilothouse", NAMESPACE] {
-            apply::<Namespace>(hub, "", name, json!({})).await?;
+        if self.shipped.is_none() {
+            definitions::install(hub).await?;
+            apply::<Namespace>(hub, "", "pilothouse", json!({})).await?;
         }
-        let kubeconfig = std::fs::read(self.file(&format!("{MEMBER}.kubeconfig")))?;
+        apply::<Namespace>(hub, "", NAMESPACE, json!({})).await
+    }
+
+    /// Joins a server as the cluster `name`, over another port if one is given:
+    /// what `pilothouse cluster join` leaves on the hub or, as it ships, that
+    /// command.
+    pub async fn join(&self, name: &str, which: usize, port: Option<u16>) -> Result<()> {
+        let (mut url, mut kubeconfig) = self.kubeconfig_of(which)?;
+        if let Some(port) = port {
+            let over = format!("https://127.0.0.1:{port}");
+            kubeconfig = kubeconfig.replace(&url, &over);
+            url = over;
+        }
+        if let Some(shipped) = &self.shipped {
+            return shipped.join(name, self.ground.plane(which)?, &url).await;
+        }
+        let hub = &self.hub.calls;
+        apply::<Namespace>(hub, "", name, json!({})).await?;
         let credential = json!({
             "metadata": {"labels": {LABEL_CREDENTIAL: "true"}},
             "data": {"kubeconfig": STANDARD.encode(kubeconfig)},
         });
-        apply::<Secret>(hub, MEMBER_NAME, "credential", credential).await?;
+        apply::<Secret>(hub, name, "credential", credential).await?;
         let cluster = json!({"spec": {"hubAcceptsClient": true}});
-        apply::<ManagedCluster>(hub, "", MEMBER_NAME, cluster).await?;
-        let channel = json!({"spec": {"type": "Git", "pathname": self.url()}});
-        apply::<Channel>(hub, NAMESPACE, "bench", channel).await
+        apply::<ManagedCluster>(hub, "", name, cluster).await
+    }
+
+    /// Whether two replicas run with the shipped rights.
+    pub fn is_shipped(&self) -> bool {
+        self.shipped.is_some()
     }
 
     /// Whether the application of the latency rows is on the member.
@@ -131,31 +163,19 @@ impl Stage {
         self.directory.path()
     }
 
-    /// Starts the binary on the hub and waits until the member is available.
+    /// Starts the product on the hub and waits until the member is available.
     pub async fn start_product(&mut self, poll: &str) -> Result<()> {
         self.start_product_with(poll, &[]).await
     }
 
     /// The same, with further flags.
     pub async fn start_product_with(&mut self, poll: &str, more: &[&str]) -> Result<()> {
-        let hub = self.file(&format!("{HUB}.kubeconfig"));
-        let cache = self.file("git-cache");
-        let (hub, cache) = (hub.display().to_string(), cache.display().to_string());
-        let flags = [
-            "run",
-            "--hub-kubeconfig",
-            &hub,
-            "--listen",
-            "127.0.0.1:0",
-            "--git-cache",
-            &cache,
-            "--poll-interval",
-            poll,
-        ];
-        let product = Product::start(self.directory.path(), &[&flags, more].concat())?;
-        let product = self.product.insert(product);
-        let address = product.said("dashboard on http://").await?;
-        self.webhook = format!("http://{address}/webhook");
+        let flags = [&["--poll-interval", poll], more].concat();
+        let running = match &self.shipped {
+            Some(shipped) => shipped.start(&flags).await?,
+            None => self.start_alone(&flags).await?,
+        };
+        self.running = Some(running);
         let clusters: Api<ManagedCluster> = Api::all(self.hub.calls.clone());
         eventually("the member is available", async || {
             let cluster = serde_json::to_value(clusters.get(MEMBER_NAME).await?)?;
@@ -167,9 +187,66 @@ impl Stage {
         .await
     }
 
-    /// The running product.
+    /// One process as the hub's admin.
+    async fn start_alone(&self, flags: &[&str]) -> Result<Replicas> {
+        let hub = self.file(&format!("{HUB}.kubeconfig"));
+        let cache = self.file("git-cache");
+        let (hub, cache) = (hub.display().to_string(), cache.display().to_string());
+        let run = [
+            "run",
+            "--hub-kubeconfig",
+            &hub,
+            "--listen",
+            "127.0.0.1:0",
+            "--git-cache",
+            &cache,
+        ];
+        let mut product = Product::start(self.directory.path(), &[&run, flags].concat())?;
+        let address = product.leads().await?;
+        Ok(Replicas {
+            leader: Replica::new(product, &address),
+            standby: None,
+        })
+    }
+
+    /// The standby leads from now on; waits for that, and starts another.
+    pub async fn succeed(&mut self, mut standby: Replica, poll: &str) -> Result<Duration> {
+        let start = Instant::now();
+        standby.product.leads().await?;
+        let took = start.elapsed();
+        let shipped = self.shipped.as_ref().context("nothing is shipped")?;
+        self.running = Some(Replicas {
+            leader: standby,
+            standby: Some(shipped.stand_by(&["--poll-interval", poll]).await?),
+        });
+        Ok(took)
+    }
+
+    /// Ends the product in order, if it runs.
+    pub async fn stop_product(&mut self) -> Result<()> {
+        match self.running.take() {
+            Some(running) => running.stop().await,
+            None => Ok(()),
+        }
+    }
+
+    /// What the product warned of: as it ships, all replicas so far.
+    pub fn warnings(&self) -> String {
+        match (&self.shipped, &self.running) {
+            (Some(shipped), _) => shipped.warnings(),
+            (None, Some(running)) => running.leader.product.output(),
+            (None, None) => String::new(),
+        }
+    }
+
+    /// The running replicas.
+    pub fn replicas(&self) -> Result<&Replicas> {
+        self.running.as_ref().context("the product does not run")
+    }
+
+    /// The process that leads.
     pub fn product(&self) -> Result<&Product> {
-        self.product.as_ref().context("the product does not run")
+        Ok(&self.replicas()?.leader.product)
     }
 
     /// Commits and returns the commit's id; that is the end of the push.
@@ -177,8 +254,13 @@ impl Stage {
         Ok(self.repository.commit("A change", edits)?.to_string())
     }
 
-    /// Announces a push as GitHub does.
+    /// Announces a push to the leader.
     pub async fn announce(&self, commit: &str) -> Result<()> {
+        self.announce_to(&self.replicas()?.leader, commit).await
+    }
+
+    /// Announces a push as GitHub does.
+    pub async fn announce_to(&self, replica: &Replica, commit: &str) -> Result<()> {
         let body = json!({
             "ref": "refs/heads/main",
             "after": commit,
@@ -186,7 +268,7 @@ impl Stage {
         });
         let answer = self
             .web
-            .post(&self.webhook, "x-github-event", "push", &body)
+            .post(&replica.webhook, "x-github-event", "push", &body)
             .await?;
         ensure!(
             answer.contains("followed references asked") && !answer.contains(" 0 followed"),
@@ -335,41 +417,4 @@ pub async fn eventually(what: &str, so: impl AsyncFn() -> Result<bool>) -> Resul
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
     Ok(())
-}
-
-/// A small HTTP client: one kept connection.
-mod web_client {
-    use anyhow::{Context as _, Result};
-    use bytes::Bytes;
-    use http_body_util::{BodyExt as _, Full};
-    use hyper_util::client::legacy::Client;
-    use hyper_util::client::legacy::connect::HttpConnector;
-    use hyper_util::rt::TokioExecutor;
-    use serde_json::Value;
-
-    pub(super) struct Web(Client<HttpConnector, Full<Bytes>>);
-
-    impl Web {
-        pub(super) fn new() -> Self {
-            let mut connector = HttpConnector::new();
-            connector.set_nodelay(true);
-            Self(Client::builder(TokioExecutor::new()).build(connector))
-        }
-
-        pub(super) async fn post(
-            &self,
-            url: &str,
-            header: &str,
-            value: &str,
-            body: &Value,
-        ) -> Result<String> {
-            let request = http::Request::post(url)
-                .header("content-type", "application/json")
-                .header(header, value)
-                .body(Full::new(Bytes::from(body.to_string())))?;
-            let response = self.0.request(request).await.context("webhook")?;
-            let body = response.into_body().collect().await?.to_bytes();
-            Ok(String::from_utf8_lossy(&body).into_owned())
-        }
-    }
 }
