@@ -202,5 +202,10 @@ async fn on_ground(
             warnings.lines().take(20).collect::<Vec<_>>().join("\n")
         );
     }
-    stage.stop_product().await
+    stage.stop_product().await?;
+    anyhow::ensure!(
+        !warnings.contains(" is forbidden: "),
+        "the product lacks a right, so its figures are not those of the product as it ships"
+    );
+    Ok(())
 }

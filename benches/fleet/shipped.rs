@@ -145,6 +145,7 @@ impl Shipped {
             .arg(self.directory.join("account.kubeconfig"))
             .args(flags)
             .env_clear()
+            .env("NO_COLOR", "1")
             .current_dir(&cache);
         for (name, value) in &self.environment {
             command.env(name, here(value));
