@@ -1,7 +1,7 @@
 //! The embedded API server as kubectl sees it.
 //!
-//! Runs every binary of `PILOTHOUSE_KUBECTLS` (separated by colons), or else
-//! the `kubectl` on the PATH. Without one the tests say so and pass, unless
+//! Runs every binary of `PILOTHOUSE_KUBECTLS` (separated by colons) and the
+//! control plane's, or else the `kubectl` on the PATH. Without one the tests say so and pass, unless
 //! `PILOTHOUSE_REQUIRE` contains `kubectl`.
 #![allow(
     clippy::unwrap_used,
@@ -11,6 +11,8 @@
     dead_code,
     reason = "a test says what failed by panicking"
 )]
+#[path = "support/kubectls.rs"]
+mod kubectls;
 #[path = "support/piped.rs"]
 mod piped;
 #[allow(dead_code, reason = "each test uses a part of it")]
@@ -22,6 +24,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 use std::sync::OnceLock;
 
+use kubectls::kubectls;
 use pilothouse::apiserver::{Options, Server};
 use piped::piped;
 use tempfile::TempDir;
@@ -134,33 +137,9 @@ fn ran(output: Output) -> Ran {
     }
 }
 
-fn binaries() -> Vec<PathBuf> {
-    if let Ok(list) = std::env::var("PILOTHOUSE_KUBECTLS") {
-        return std::env::split_paths(&list)
-            .filter(|p| !p.as_os_str().is_empty())
-            .collect();
-    }
-    let works = Command::new("kubectl")
-        .args(["version", "--client"])
-        .stdout(Stdio::null())
-        .stderr(Stdio::null())
-        .status();
-    match works {
-        Ok(status) if status.success() => vec![PathBuf::from("kubectl")],
-        _ => Vec::new(),
-    }
-}
-
 /// Runs a scenario with every kubectl, each in a new namespace.
 fn each(scenario: &str, run: impl Fn(&Kubectl)) {
-    let missing = || {
-        tier::Missing::new(
-            "there is no kubectl on the PATH and PILOTHOUSE_KUBECTLS names none",
-            "install kubectl, or set PILOTHOUSE_KUBECTLS=/path/kubectl:/path/to/another",
-        )
-    };
-    let found = Some(binaries()).filter(|found| !found.is_empty());
-    let Some(binaries) = tier::have("kubectl", found.ok_or_else(missing)) else {
+    let Some(binaries) = tier::have("kubectl", kubectls()) else {
         return;
     };
     for (at, binary) in binaries.into_iter().enumerate() {

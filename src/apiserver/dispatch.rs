@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 use super::auth::Identity;
 use super::failure::Failure;
 use super::negotiate::{self, Discovery};
+use super::registry::Registry;
 use super::route::{self, Route};
 use super::verbs::{self, header_text};
 use super::{Inner, answer, discovery, openapi, resource};
@@ -72,17 +73,22 @@ async fn respond(inner: &Arc<Inner>, request: Request<Body>) -> Result<Response<
             let found = openapi::document(&registry, &group, &version);
             found.map(|d| document(&d)).ok_or_else(Failure::no_page)
         }
-        Route::OpenApiV2 => Ok(answer::typed(
-            StatusCode::OK,
-            openapi::V2_TYPE,
-            openapi::v2(&registry),
-        )),
+        Route::OpenApiV2 => Ok(older_document(&registry, accept)),
         Route::Resource(_) | Route::Unknown => Err(Failure::no_page()),
     }
 }
 
 fn document(value: &Value) -> Response<Body> {
     answer::json(StatusCode::OK, value.to_string())
+}
+
+/// kubectl 1.28 and older ask for protobuf, everybody else for JSON.
+fn older_document(registry: &Registry, accept: Option<&str>) -> Response<Body> {
+    let [json, protobuf] = registry.openapi_v2();
+    match negotiate::wants_protobuf(accept) {
+        true => answer::typed(StatusCode::OK, openapi::V2_PROTOBUF, protobuf.clone()),
+        false => answer::json(StatusCode::OK, json.clone()),
+    }
 }
 
 /// The content type must name the version that was chosen.
@@ -106,7 +112,7 @@ fn discovered(value: &Value, form: Discovery) -> Response<Body> {
 fn version() -> Value {
     json!({
         "major": "1", "minor": "33",
-        "gitVersion": "v1.33.0+pilothouse", "gitCommit": "", "gitTreeState": "clean",
+        "gitVersion": openapi::VERSION, "gitCommit": "", "gitTreeState": "clean",
         "buildDate": "1970-01-01T00:00:00Z", "goVersion": "", "compiler": "rustc",
         "platform": format!("{}/{}", std::env::consts::OS, std::env::consts::ARCH),
     })

@@ -221,6 +221,15 @@ impl Failure {
         .about(resource, name)
     }
 
+    /// A request in another's name.
+    pub(super) fn no_impersonation() -> Self {
+        Self::new(
+            StatusCode::FORBIDDEN,
+            "Forbidden",
+            "the embedded API server does not impersonate: whoever it knows may do everything; use the credentials of that account, such as a token of kubectl create token",
+        )
+    }
+
     /// Creation in a namespace that is going away.
     pub(super) fn terminating(resource: &Resource, name: &str, namespace: &str) -> Self {
         let why = format!(

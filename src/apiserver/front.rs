@@ -34,12 +34,19 @@ pub(super) async fn authenticate(
     next: Next,
 ) -> Response {
     match identify(&inner, &request) {
+        // To answer as the caller would be to answer another question.
+        Some(_) if impersonates(&request) => Failure::no_impersonation().into_response(),
         Some(identity) => {
             request.extensions_mut().insert(identity);
             next.run(request).await
         }
         None => Failure::unauthorized().into_response(),
     }
+}
+
+fn impersonates(request: &Request) -> bool {
+    let mut names = request.headers().keys();
+    names.any(|name| name.as_str().starts_with("impersonate-"))
 }
 
 fn identify(inner: &Inner, request: &Request) -> Option<Identity> {

@@ -2,6 +2,7 @@
 //! that the server allocates, and rules over several fields. Kept to what
 //! our clients and simulated controllers rely on; kube-apiserver does more.
 
+pub(super) mod autoscaler;
 mod defaults;
 mod pods;
 mod service;
@@ -125,6 +126,9 @@ fn first_status(resource: &Resource, new: &mut Value) {
             "currentNumberScheduled": 0, "numberMisscheduled": 0,
             "desiredNumberScheduled": 0, "numberReady": 0,
         }),
+        ("autoscaling", "horizontalpodautoscalers") => {
+            json!({"currentMetrics": null, "desiredReplicas": 0})
+        }
         ("policy", "poddisruptionbudgets") => json!({
             "disruptionsAllowed": 0, "currentHealthy": 0, "desiredHealthy": 0, "expectedPods": 0,
         }),

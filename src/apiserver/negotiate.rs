@@ -71,6 +71,15 @@ pub(super) fn view(accept: Option<&str>) -> Result<View, Failure> {
     ))
 }
 
+/// Whether an OpenAPI document in protobuf comes before one in JSON.
+pub(super) fn wants_protobuf(accept: Option<&str>) -> bool {
+    let mut parts = accept.unwrap_or_default().split(',').map(str::trim);
+    let first = parts.find(|part| {
+        part.contains("proto-openapi.spec.v2") || part.starts_with("application/json")
+    });
+    first.is_some_and(|part| part.contains("proto-openapi"))
+}
+
 /// The first acceptable form of `/api` and `/apis`.
 pub(super) fn discovery(accept: Option<&str>) -> Discovery {
     for part in accept.unwrap_or_default().split(',') {

@@ -5,6 +5,7 @@ use rustls::crypto::ring::default_provider;
 use serde_json::{Map, Value, json};
 
 use super::failure::{Cause, Failure};
+use super::kinds::autoscaler;
 use super::resource::{Form, Resource};
 
 /// A time as Kubernetes writes it: RFC 3339, whole seconds, UTC.
@@ -377,6 +378,7 @@ pub(super) fn to_stored(resource: &Resource, object: &mut Value) {
         Form::Stored => {}
         Form::Version => object["apiVersion"] = json!(resource.stored_api_version),
         Form::EventsV1 => rename_event(object, EVENT_NAMES.iter().copied(), "v1"),
+        Form::AutoscalerV1 => autoscaler::to_v2(object),
     }
 }
 
@@ -385,6 +387,7 @@ pub(super) fn to_served(resource: &Resource, object: &mut Value) {
     match resource.form {
         Form::Stored => {}
         Form::Version => object["apiVersion"] = json!(resource.api_version()),
+        Form::AutoscalerV1 => autoscaler::to_v1(object),
         Form::EventsV1 => {
             let names = EVENT_NAMES.iter().map(|&(served, stored)| (stored, served));
             rename_event(object, names, "events.k8s.io/v1");

@@ -1,7 +1,10 @@
-//! OpenAPI documents for kubectl: v3 in JSON, built from the same schemas
-//! that check the objects, and a v2 stub in protobuf for kubectl 1.28 and
-//! older. Both say that PATCH takes `fieldValidation`, which is how kubectl
+//! OpenAPI documents for kubectl, built from the same schemas that check the
+//! objects: v3 in JSON, v2 in JSON and, for kubectl 1.28 and older, in
+//! protobuf. They say that PATCH takes `fieldValidation`, which is how kubectl
 //! learns that the server validates.
+
+mod gnostic;
+mod v2;
 
 use std::collections::BTreeMap;
 
@@ -10,6 +13,12 @@ use sha2::{Digest, Sha256};
 
 use super::registry::Registry;
 use super::resource::{Resource, api_version};
+
+pub(super) use gnostic::{CONTENT_TYPE as V2_PROTOBUF, encode as v2_to_protobuf};
+pub(super) use v2::document as v2;
+
+/// The Kubernetes release whose API this is.
+pub(super) const VERSION: &str = "v1.33.0+pilothouse";
 
 /// `/openapi/v3`: where each document is, with a hash that changes when the
 /// schema does, because clients cache by it.
@@ -70,7 +79,7 @@ pub(super) fn document(registry: &Registry, group: &str, version: &str) -> Optio
     }
     Some(json!({
         "openapi": "3.0.0",
-        "info": {"title": "Kubernetes", "version": "v1.33.0+pilothouse"},
+        "info": {"title": "Kubernetes", "version": VERSION},
         "paths": paths,
         "components": {"schemas": components},
     }))
@@ -83,7 +92,7 @@ fn kind_extension(resource: &Resource) -> Value {
 /// Puts the schema into the components and returns its name.
 fn component(resource: &Resource, components: &mut BTreeMap<String, Value>) -> String {
     let own = resource
-        .schema()
+        .published_schema()
         .map(|schema| schema.to_openapi(components));
     let reference = own.as_ref().and_then(|schema| schema["$ref"].as_str());
     if let Some(name) = reference.and_then(|r| r.rsplit('/').next()) {
@@ -140,65 +149,6 @@ fn object_item(kind: &Value, reference: &Value) -> Value {
         "put": operation("put", kind, reference, &write_parameters()),
         "patch": operation("patch", kind, reference, &patch),
     })
-}
-
-/// Content type of [`v2`]; the `@` of the request's Accept is not legal in an
-/// answer.
-pub(super) const V2_TYPE: &str = "application/com.github.proto-openapi.spec.v2.v1.0+protobuf";
-
-/// The v2 document as a hand-encoded gnostic `Document`: one PATCH operation
-/// per kind with its parameters and kind extension.
-pub(super) fn v2(registry: &Registry) -> Vec<u8> {
-    let mut paths = Vec::new();
-    for resource in registry.resources() {
-        let mut operation = Vec::new();
-        for name in ["dryRun", "fieldManager", "fieldValidation", "force"] {
-            // QueryParameterSubSchema{in: 2, name: 4, type: 6}
-            let query = [text(2, "query"), text(4, name), text(6, "string")].concat();
-            // ParametersItem{parameter: 1} of Parameter{non_body: 2} of
-            // NonBodyParameter{query: 3}
-            operation.extend(bytes(8, &bytes(1, &bytes(2, &bytes(3, &query)))));
-        }
-        let kind = format!(
-            "group: \"{}\"\nkind: \"{}\"\nversion: \"{}\"\n",
-            resource.group, resource.kind, resource.version
-        );
-        // NamedAny{name: 1, value: 2} of Any{yaml: 2}
-        let named = [
-            text(1, "x-kubernetes-group-version-kind"),
-            bytes(2, &text(2, &kind)),
-        ];
-        operation.extend(bytes(13, &named.concat()));
-        let path = format!("{}/{{name}}", collection_path(resource));
-        // NamedPathItem{name: 1, value: 2} of PathItem{patch: 8}
-        let item = [text(1, &path), bytes(2, &bytes(8, &operation))].concat();
-        paths.extend(bytes(2, &item));
-    }
-    let info = [text(1, "Kubernetes"), text(2, "v1.33.0+pilothouse")].concat();
-    [
-        text(1, "2.0"),
-        bytes(2, &info),
-        bytes(8, &paths),
-        bytes(9, &[]),
-    ]
-    .concat()
-}
-
-fn text(number: u8, value: &str) -> Vec<u8> {
-    bytes(number, value.as_bytes())
-}
-
-/// A length-delimited field with a number below 16.
-fn bytes(number: u8, value: &[u8]) -> Vec<u8> {
-    let mut out = vec![number << 3 | 2];
-    let mut length = value.len();
-    while length >= 0x80 {
-        out.push(u8::try_from(length & 0x7f).unwrap_or(0) | 0x80);
-        length >>= 7;
-    }
-    out.push(u8::try_from(length).unwrap_or(0));
-    out.extend(value);
-    out
 }
 
 #[cfg(test)]

@@ -21,6 +21,7 @@ use wire::{Fields, Wire};
 #[derive(Clone, Copy)]
 enum Holds {
     Text,
+    TextSet,
     Int,
     IntSet,
     Bool,
@@ -32,6 +33,9 @@ enum Holds {
     Message(&'static [Field]),
     /// A pointer to a struct: `{}` when empty.
     MessageSet(&'static [Field]),
+    /// A struct whose fields Go's JSON writes into the one around it.
+    Inline(&'static [Field]),
+    Quantity,
     /// A map with text keys.
     TextMap,
     /// Base64 in JSON.
@@ -102,6 +106,10 @@ fn message(fields: &[Field], bytes: &[u8]) -> Result<Map<String, Value>, Failure
             super::object::set(map, &key, value);
             continue;
         }
+        if let (Holds::Inline(fields), Wire::Bytes(bytes)) = (holds, wire) {
+            object.extend(message(fields, bytes)?);
+            continue;
+        }
         let value = value_of(holds, wire, repeated)?;
         match (value, repeated) {
             (None, _) => {}
@@ -126,6 +134,8 @@ fn value_of(holds: Holds, wire: Wire<'_>, repeated: bool) -> Result<Option<Value
             let text = text_of(bytes)?;
             (repeated || !text.is_empty()).then(|| json!(text))
         }
+        (Holds::TextSet, Wire::Bytes(bytes)) => Some(json!(text_of(bytes)?)),
+        (Holds::Quantity, Wire::Bytes(bytes)) => Some(quantity(bytes)?),
         // Negative numbers are sign-extended to 64 bits on the wire.
         (Holds::Int, Wire::Number(n)) => (repeated || n != 0).then(|| json!(n.cast_signed())),
         (Holds::IntSet, Wire::Number(n)) => Some(json!(n.cast_signed())),
@@ -160,16 +170,15 @@ fn entry(holds: Holds, wire: Wire<'_>) -> Result<(String, Value), Failure> {
     }
     let value = match holds {
         Holds::BytesMap => json!(STANDARD.encode(value)),
-        Holds::QuantityMap => {
-            let quantity = message(messages::QUANTITY, value)?;
-            quantity
-                .get("string")
-                .cloned()
-                .unwrap_or_else(|| json!("0"))
-        }
+        Holds::QuantityMap => quantity(value)?,
         _ => json!(text_of(value)?),
     };
     Ok((key, value))
+}
+
+fn quantity(bytes: &[u8]) -> Result<Value, Failure> {
+    let mut fields = message(messages::QUANTITY, bytes)?;
+    Ok(fields.remove("string").unwrap_or_else(|| json!("0")))
 }
 
 fn time_of(bytes: &[u8]) -> Result<Option<Value>, Failure> {

@@ -3,11 +3,13 @@
 //! change of a definition publishes a new one.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use arc_swap::ArcSwap;
+use bytes::Bytes;
 
 use super::crd;
+use super::openapi;
 use super::resource::{self, Resource};
 use super::store::Store;
 
@@ -20,6 +22,8 @@ pub(super) struct Registry {
     /// Per definition name: its revision and resources, to be taken over
     /// when it did not change.
     definitions: BTreeMap<String, (u64, Vec<Arc<Resource>>)>,
+    /// Written when somebody asks: most never do, and it is large.
+    openapi_v2: OnceLock<[Bytes; 2]>,
 }
 
 impl Registry {
@@ -64,10 +68,6 @@ impl Registry {
         self.index.get(&place).cloned()
     }
 
-    pub(super) fn resources(&self) -> &[Arc<Resource>] {
-        &self.resources
-    }
-
     /// Groups in discovery order with their versions, the preferred first.
     pub(super) fn groups(&self) -> Vec<(&str, Vec<&str>)> {
         let mut groups: Vec<(&str, Vec<&str>)> = Vec::new();
@@ -93,6 +93,16 @@ impl Registry {
             versions.sort_by_key(|version| std::cmp::Reverse(priority(version)));
         }
         groups
+    }
+
+    /// The OpenAPI v2 document of everything that is served, in JSON and in
+    /// protobuf.
+    pub(super) fn openapi_v2(&self) -> &[Bytes; 2] {
+        self.openapi_v2.get_or_init(|| {
+            let document = openapi::v2(self);
+            let protobuf = openapi::v2_to_protobuf(&document);
+            [document.to_string().into(), protobuf.into()]
+        })
     }
 
     /// Resources of one group and version, in discovery order.

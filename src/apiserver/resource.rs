@@ -26,6 +26,8 @@ pub(super) enum Form {
     Version,
     /// `events.k8s.io/v1` over the store of core Events.
     EventsV1,
+    /// `autoscaling/v1` over the store of `autoscaling/v2`.
+    AutoscalerV1,
 }
 
 /// One served resource.
@@ -85,8 +87,18 @@ impl Resource {
     pub(super) fn schema(&self) -> Option<Arc<Schema>> {
         match &self.custom {
             Some(custom) => Some(Arc::clone(&custom.schema)),
-            // Both views of an Event are stored and checked as the core one.
-            None if self.form == Form::EventsV1 => Schema::builtin("", "v1", "Event"),
+            // Objects are checked in the form in which they are stored.
+            None => match self.stored_api_version.split_once('/') {
+                Some((group, version)) => Schema::builtin(group, version, &self.kind),
+                None => Schema::builtin("", &self.stored_api_version, &self.kind),
+            },
+        }
+    }
+
+    /// The schema that tells clients of the kind.
+    pub(super) fn published_schema(&self) -> Option<Arc<Schema>> {
+        match &self.custom {
+            Some(custom) => Some(Arc::clone(&custom.schema)),
             None => Schema::builtin(&self.group, &self.version, &self.kind),
         }
     }
@@ -202,15 +214,18 @@ const ROWS: &[Row] = &[
     ("", "v1", "Secret", "secrets", &[], NS, &["type"]),
     ("", "v1", "ServiceAccount", "serviceaccounts", &["sa"], NS, &[]),
     ("", "v1", "Service", "services", &["svc"], NS | STATUS | ALL, &["spec.clusterIP", "spec.type"]),
+    ("apps", "v1", "ControllerRevision", "controllerrevisions", &[], NS, &[]),
     ("apps", "v1", "DaemonSet", "daemonsets", &["ds"], NS | STATUS | GEN | ALL, &[]),
     ("apps", "v1", "Deployment", "deployments", &["deploy"], WORKLOAD, &[]),
     ("apps", "v1", "ReplicaSet", "replicasets", &["rs"], WORKLOAD, &[]),
     ("apps", "v1", "StatefulSet", "statefulsets", &["sts"], WORKLOAD, &[]),
     ("events.k8s.io", "v1", "Event", "events", &["ev"], NS, REGARDING_FIELDS),
     ("autoscaling", "v2", "HorizontalPodAutoscaler", "horizontalpodautoscalers", &["hpa"], NS | STATUS | ALL, &[]),
+    ("autoscaling", "v1", "HorizontalPodAutoscaler", "horizontalpodautoscalers", &["hpa"], NS | STATUS | ALL, &[]),
     ("batch", "v1", "CronJob", "cronjobs", &["cj"], NS | STATUS | GEN | ALL, &[]),
     ("batch", "v1", "Job", "jobs", &[], NS | STATUS | GEN | ALL, &["status.successful"]),
     ("networking.k8s.io", "v1", "Ingress", "ingresses", &["ing"], NS | STATUS | GEN, &[]),
+    ("networking.k8s.io", "v1", "IngressClass", "ingressclasses", &[], GEN, &[]),
     ("networking.k8s.io", "v1", "NetworkPolicy", "networkpolicies", &["netpol"], NS | GEN, &[]),
     ("policy", "v1", "PodDisruptionBudget", "poddisruptionbudgets", &["pdb"], NS | STATUS | GEN, &[]),
     (RBAC, "v1", "ClusterRoleBinding", "clusterrolebindings", &[], 0, &[]),
@@ -238,10 +253,10 @@ fn from_row(row: &Row) -> Resource {
     let &(group, version, kind, plural, short_names, flags, selectable) = row;
     let has = |flag: u8| flags & flag != 0;
     let owned = |list: &[&str]| list.iter().map(|s| (*s).to_owned()).collect();
-    let events_view = group == "events.k8s.io";
-    let (stored_group, form) = match events_view {
-        true => ("", Form::EventsV1),
-        false => (group, Form::Stored),
+    let (stored_group, stored_version, form) = match (group, version) {
+        ("events.k8s.io", _) => ("", "v1", Form::EventsV1),
+        ("autoscaling", "v1") => (group, "v2", Form::AutoscalerV1),
+        _ => (group, version, Form::Stored),
     };
     let mut categories = Vec::new();
     if has(ALL) {
@@ -270,10 +285,7 @@ fn from_row(row: &Row) -> Resource {
         custom: None,
         collection: collection(stored_group, plural),
         form,
-        stored_api_version: match events_view {
-            true => "v1".to_owned(),
-            false => api_version(group, version),
-        },
+        stored_api_version: api_version(stored_group, stored_version),
         selectable: owned(selectable),
     }
 }

@@ -27,7 +27,43 @@ pub fn built_ins() -> Vec<Step> {
     // The real plane's controllers write to Deployments meanwhile.
     let mut no_containers = deployment("bad", json!({"a": "b"}));
     no_containers["spec"]["template"]["spec"]["containers"] = Value::Null;
+    let autoscaler = |name: &str, version: &str, spec: Value| {
+        step(
+            Whole,
+            name,
+            "POST",
+            &format!(
+                "/apis/autoscaling/{version}/namespaces/contract/horizontalpodautoscalers?dryRun=All"
+            ),
+            JSON,
+            json!({
+                "apiVersion": format!("autoscaling/{version}"), "kind": "HorizontalPodAutoscaler",
+                "metadata": {"name": "a"}, "spec": spec,
+            }),
+        )
+    };
+    let target = json!({"apiVersion": "apps/v1", "kind": "Deployment", "name": "web"});
     vec![
+        autoscaler(
+            "autoscaler of v2",
+            "v2",
+            json!({"maxReplicas": 2, "scaleTargetRef": target}),
+        ),
+        autoscaler(
+            "autoscaler of v1",
+            "v1",
+            json!({"maxReplicas": 2, "scaleTargetRef": target}),
+        ),
+        autoscaler(
+            "autoscaler of v1 with a target",
+            "v1",
+            json!({"minReplicas": 2, "maxReplicas": 3, "scaleTargetRef": target, "targetCPUUtilizationPercentage": 70}),
+        ),
+        autoscaler(
+            "autoscaler of v1 with a field too many",
+            "v1",
+            json!({"maxReplicas": 2, "scaleTargetRef": target, "foo": 1}),
+        ),
         step(
             Whole,
             "deployment",

@@ -1,73 +1,59 @@
-//! kubectl against both servers: the same commands print the same.
+//! Every kubectl against both servers: the same commands print the same.
+
+#[path = "commands/list.rs"]
+mod list;
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
-use super::support::{await_condition, controlplane::Binaries, have};
-use super::{ONE_PLANE, custom, real_server};
+use futures::StreamExt as _;
 use pilothouse::apiserver::{Options, Server};
+use tempfile::TempDir;
 
-const WEB: &str = "apiVersion: apps/v1
-kind: Deployment
-metadata: {name: web, labels: {app: web}}
-spec:
-  replicas: 0
-  selector: {matchLabels: {app: web}}
-  template:
-    metadata: {labels: {app: web}}
-    spec: {containers: [{name: web, image: 'nginx:1.25', ports: [{containerPort: 80}]}]}
-";
-const MAPS: &str = "apiVersion: v1
-kind: ConfigMap
-metadata: {name: one, labels: {app: pruned}}
-data: {k: v}
----
-apiVersion: v1
-kind: ConfigMap
-metadata: {name: two, labels: {app: pruned}}
-data: {k: v}
-";
-const ONE: &str = "apiVersion: v1
-kind: ConfigMap
-metadata: {name: one, labels: {app: pruned}}
-data: {k: w}
-";
+use super::support::{await_condition, controlplane::Binaries, have, kubectls};
+use super::{ONE_PLANE, custom, real_server};
+use list::{COMMANDS, DIFFERENCES, MAPS, MORE, ONE, WEB, WRONG};
 
-const MORE: &str = "apiVersion: v1
-kind: ResourceQuota
-metadata: {name: q2}
-spec: {hard: {pods: '1', limits.cpu: '2'}}
----
-apiVersion: batch/v1
-kind: CronJob
-metadata: {name: cj2}
-spec: {schedule: '@hourly', jobTemplate: {spec: {template: {spec: {restartPolicy: Never, containers: [{name: c, image: 'x:1'}]}}}}}
----
-apiVersion: policy/v1
-kind: PodDisruptionBudget
-metadata: {name: pdb2}
-spec: {minAvailable: 1, selector: {matchLabels: {a: b}}}
----
-apiVersion: networking.k8s.io/v1
-kind: Ingress
-metadata: {name: i2}
-spec: {rules: [{host: a.b, http: {paths: [{path: /, pathType: Prefix, backend: {service: {name: s, port: {number: 80}}}}]}}]}
-";
-
-/// One server as kubectl sees it.
+/// One server as one kubectl sees it.
 struct Side {
     kubectl: PathBuf,
     kubeconfig: PathBuf,
     directory: PathBuf,
+    /// The namespace, and what the names of everything outside of it begin
+    /// with: all kubectls use the servers at once.
+    tag: String,
 }
 
 impl Side {
+    fn new(kubectl: &Path, tag: &str, directory: PathBuf, kubeconfig: &str) -> Self {
+        std::fs::create_dir_all(&directory).unwrap();
+        let definition = custom::definition().to_string();
+        for (name, text) in [
+            ("kubeconfig", kubeconfig),
+            ("web.yaml", WEB),
+            ("changed.yaml", &WEB.replace("nginx:1.25", "nginx:1.26")),
+            ("maps.yaml", MAPS),
+            ("one.yaml", ONE),
+            ("more.yaml", MORE),
+            ("wrong.yaml", WRONG),
+            ("definition.json", &own(&definition, tag)),
+        ] {
+            std::fs::write(directory.join(name), text).unwrap();
+        }
+        Self {
+            kubectl: kubectl.to_owned(),
+            kubeconfig: directory.join("kubeconfig"),
+            directory,
+            tag: tag.to_owned(),
+        }
+    }
+
     /// What a command printed, and how it ended.
     fn run(&self, line: &str) -> String {
         let output = Command::new(&self.kubectl)
-            .args(line.split(' '))
-            .args(["-n", "commands", "--request-timeout=20s"])
+            .args(own(line, &self.tag).split(' '))
+            .args(["-n", &self.tag, "--request-timeout=20s"])
             .env("KUBECONFIG", &self.kubeconfig)
             .env("HOME", &self.directory)
             .env("TMPDIR", &self.directory)
@@ -122,105 +108,76 @@ fn settled(line: &str, said: &str) -> String {
     words.collect::<Vec<_>>().join("\n")
 }
 
-/// Longest wait for the schema of a new definition.
-const SCHEMA: Duration = Duration::from_secs(30);
-
-const COMMANDS: &[&str] = &[
-    "create namespace commands",
-    "create serviceaccount robot",
-    "create -f definition.json",
-    "wait --for=condition=Established crd/widgets.contract.example.com --timeout=20s",
-    "auth can-i create pods",
-    "auth can-i delete nodes",
-    "auth can-i list deployments.apps --subresource=scale",
-    "create token robot",
-    "create token robot --duration=1h",
-    "create token nobody",
-    "explain configmap",
-    "explain deployment.spec",
-    "explain deployment.spec.template.spec.containers.ports",
-    "explain service.spec.ports --recursive",
-    "explain widgets.spec",
-    "explain widgets.spec.tags",
-    "explain nothing",
-    "explain deployment.spec.nothing",
-    "apply -f web.yaml",
-    "apply -f web.yaml",
-    "diff -f web.yaml",
-    "diff -f changed.yaml",
-    "diff --server-side -f changed.yaml",
-    "apply -f changed.yaml",
-    "apply --server-side -f web.yaml",
-    "apply --server-side --force-conflicts -f web.yaml",
-    "apply -f maps.yaml --prune -l app=pruned --prune-allowlist=core/v1/ConfigMap",
-    "apply -f one.yaml --prune -l app=pruned --prune-allowlist=core/v1/ConfigMap",
-    "get configmap two",
-    "patch deployment web --subresource=status --type=merge -p {\"status\":{\"observedGeneration\":9}}",
-    "rollout status deployment/web --timeout=10s",
-    "rollout restart deployment/web",
-    "rollout pause deployment/web",
-    "rollout status deployment/nothing",
-    "wait --for=jsonpath={.data.k}=w configmap/one --timeout=5s",
-    "wait --for=condition=Ready configmap/one --timeout=1s",
-    "wait --for=create configmap/one --timeout=5s",
-    "scale deployment web --replicas=0 --current-replicas=7",
-    "autoscale deployment web --min=1 --max=2",
-    "set env deployment/web A=b",
-    "create quota q --hard=pods=1",
-    "create role r --verb=get --resource=pods",
-    "create rolebinding rb --role=r --user=x",
-    "create clusterrole contract-cr --verb=get --resource=pods",
-    "create ingress i --rule=a.b/x=s:80",
-    "create job j --image=x:1 --dry-run=server -o name",
-    "create cronjob cj --image=x:1 --schedule=@hourly",
-    "create priorityclass contract-pc --value=5",
-    "create poddisruptionbudget pdb --selector=a=b --min-available=1",
-    "apply -f more.yaml",
-    "create secret tls t --cert=nothing --key=nothing",
-    "get rolebinding,role",
-    "get quota q2",
-    "get cronjob cj2 -o wide",
-    "get pdb pdb2",
-    "get ingress i2",
-    "get rolebinding rb -o wide",
-    "get configmap one -o jsonpath={.data}",
-    "get configmap one,two",
-    "get configmap -l app=pruned --show-labels",
-    "get foo",
-    "label configmap one app-",
-    "annotate configmap one a=b",
-    "annotate configmap one a=c",
-    "replace -f one.yaml",
-    "create -f one.yaml",
-    "delete configmap one --cascade=orphan",
-    "wait --for=delete configmap/one --timeout=10s",
-    "delete configmap one",
-    "delete role,rolebinding -l nothing=here",
-    "delete crd widgets.contract.example.com --timeout=20s",
-    "delete namespace commands --timeout=30s",
-];
-
-/// Commands that print otherwise, and why.
-const DIFFERENCES: &[(&str, &str)] = &[
-    ("autoscale deployment web --min=1 --max=2", PROTOBUF),
-    ("create quota q --hard=pods=1", PROTOBUF),
-    ("create ingress i --rule=a.b/x=s:80", PROTOBUF),
-    ("create cronjob cj --image=x:1 --schedule=@hourly", PROTOBUF),
-    ("create priorityclass contract-pc --value=5", PROTOBUF),
-    (
-        "create poddisruptionbudget pdb --selector=a=b --min-available=1",
-        PROTOBUF,
-    ),
-];
-
-const PROTOBUF: &str = "kubectl sends this kind in protobuf only, which is not read: the error says to use kubectl apply -f";
-
-fn write(directory: &Path, name: &str, text: &str) {
-    std::fs::write(directory.join(name), text).unwrap();
+/// A line or a file with names that no other kubectl uses.
+fn own(text: &str, tag: &str) -> String {
+    text.replace("{ns}", tag)
+        .replace("namespace commands", &format!("namespace {tag}"))
+        .replace("contract-", &format!("{tag}-"))
+        .replace("contract.example.com", &format!("{tag}.example.com"))
+        .replace("widgets", &format!("{tag}widgets"))
+        .replace("Widget", &format!("{}Widget", tag.to_uppercase()))
+        .replace("\"wd\"", &format!("\"{tag}w\""))
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn kubectl_says_the_same_of_both() {
+/// Longest wait for the schema of a new definition.
+const SCHEMA: Duration = Duration::from_secs(30);
+/// Kubectls at a time: each is two processes, and the servers work too.
+const AT_ONCE: usize = 2;
+
+/// What one kubectl prints of both.
+struct Pair {
+    real: Side,
+    ours: Side,
+}
+
+impl Pair {
+    async fn play(&self) -> Vec<String> {
+        let mut faults = Vec::new();
+        for line in COMMANDS {
+            if *line == "explain widgets.spec" {
+                self.await_schema(line).await;
+            }
+            let (theirs, own) = tokio::task::block_in_place(|| {
+                std::thread::scope(|scope| {
+                    let theirs = scope.spawn(|| self.real.run(line));
+                    let own = self.ours.run(line);
+                    (theirs.join().unwrap(), own)
+                })
+            });
+            let (theirs, own) = (settled(line, &theirs), settled(line, &own));
+            let kubectl = self.real.kubectl.display();
+            match (
+                theirs == own,
+                DIFFERENCES.iter().any(|(known, _)| known == line),
+            ) {
+                (true, true) => {
+                    faults.push(format!(
+                        "{kubectl} {line}: listed as a difference, and is none\n"
+                    ));
+                }
+                (false, false) => {
+                    faults.push(format!("{kubectl} {line}\nreal {theirs}\nours {own}\n"));
+                }
+                _ => {}
+            }
+        }
+        faults
+    }
+
+    /// The real server publishes a definition's schema some time after.
+    async fn await_schema(&self, line: &str) {
+        await_condition("the schema to be published", SCHEMA, || async {
+            match tokio::task::block_in_place(|| self.real.run(line)) {
+                said if said.starts_with("0\n") => Ok(()),
+                said => Err(said),
+            }
+        })
+        .await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn every_kubectl_says_the_same_of_both() {
     if have("controlplane", Binaries::find()).is_none() {
         return;
     }
@@ -229,65 +186,26 @@ async fn kubectl_says_the_same_of_both() {
     let server = Server::open(Options::in_memory("commands")).unwrap();
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("https://{}", listener.local_addr().unwrap());
-    let scratch = tempfile::tempdir().unwrap();
-    let side = |name: &str, kubeconfig: &str| {
-        let directory = scratch.path().join(name);
-        std::fs::create_dir(&directory).unwrap();
-        write(&directory, "kubeconfig", kubeconfig);
-        write(&directory, "web.yaml", WEB);
-        write(
-            &directory,
-            "changed.yaml",
-            &WEB.replace("nginx:1.25", "nginx:1.26"),
-        );
-        write(&directory, "maps.yaml", MAPS);
-        write(&directory, "one.yaml", ONE);
-        write(&directory, "more.yaml", MORE);
-        write(
-            &directory,
-            "definition.json",
-            &custom::definition().to_string(),
-        );
-        Side {
-            kubectl: plane.kubectl().to_owned(),
-            kubeconfig: directory.join("kubeconfig"),
-            directory,
-        }
-    };
-    let real = side("real", &plane.kubeconfig());
-    let ours = side("ours", &server.kubeconfig(&url));
+    let kubeconfigs = [plane.kubeconfig(), server.kubeconfig(&url)];
     tokio::spawn(server.serve(listener, Default::default()));
-    let mut faults = Vec::new();
-    for line in COMMANDS {
-        if *line == "explain widgets.spec" {
-            // The real server publishes a definition's schema some time after.
-            await_condition("the schema to be published", SCHEMA, || async {
-                match tokio::task::block_in_place(|| real.run(line)) {
-                    said if said.starts_with("0\n") => Ok(()),
-                    said => Err(said),
-                }
-            })
-            .await;
+    let scratch = TempDir::new().unwrap();
+    // The control plane's own is among them.
+    let binaries = kubectls().unwrap();
+    let pairs = binaries.iter().enumerate().map(|(at, kubectl)| {
+        let tag = format!("k{at}");
+        let [real, ours] = ["real", "ours"].map(|side| scratch.path().join(&tag).join(side));
+        Pair {
+            real: Side::new(kubectl, &tag, real, &kubeconfigs[0]),
+            ours: Side::new(kubectl, &tag, ours, &kubeconfigs[1]),
         }
-        let said = tokio::task::block_in_place(|| {
-            std::thread::scope(|scope| {
-                let theirs = scope.spawn(|| real.run(line));
-                let own = ours.run(line);
-                (theirs.join().unwrap(), own)
-            })
-        });
-        let same = settled(line, &said.0) == settled(line, &said.1);
-        let listed = DIFFERENCES.iter().any(|(known, _)| known == line);
-        match (same, listed) {
-            (true, true) => faults.push(format!("{line}: listed as a difference, and is none\n")),
-            (false, false) => faults.push(format!(
-                "kubectl {line}\nreal {}\nours {}\n",
-                settled(line, &said.0),
-                settled(line, &said.1)
-            )),
-            _ => {}
-        }
-    }
+    });
+    let faults: Vec<Vec<String>> = futures::stream::iter(pairs)
+        .map(|pair| tokio::spawn(async move { pair.play().await }))
+        .buffer_unordered(AT_ONCE)
+        .map(Result::unwrap)
+        .collect()
+        .await;
+    let faults = faults.concat();
     plane.stop().await.unwrap();
     assert!(
         faults.is_empty(),

@@ -11,11 +11,6 @@ pub const DIFFERENCES: &[(&str, &str)] = &[
     ("/apis aggregated in beta", BETA),
     ("schema of gizmos", AS_WRITTEN),
     (
-        "table of /apis/apps/v1/namespaces/lists/controllerrevisions",
-        KINDS,
-    ),
-    ("table of /apis/networking.k8s.io/v1/ingressclasses", KINDS),
-    (
         "table of /apis/admissionregistration.k8s.io/v1/mutatingwebhookconfigurations",
         KINDS,
     ),
@@ -39,6 +34,9 @@ pub const DIFFERENCES: &[(&str, &str)] = &[
         "orph goes",
         "dependents are orphaned before the answer, so the owner is gone by then",
     ),
+    ("autoscaler of v1", OWNERS),
+    ("autoscaler of v1 with a target", OWNERS),
+    ("autoscaler of v1 with a field too many", OWNERS),
     ("a rule that is none", CEL),
     ("a rule of another type", CEL),
     ("against a rule", CEL),
@@ -60,6 +58,7 @@ const RESPONSE_KIND: &str =
     "group and version of a responseKind are written out, as older servers did: clients read both";
 const BETA: &str =
     "kubectl before 1.30 knows only apidiscovery.k8s.io/v2beta1; kube-apiserver 1.36 dropped it";
+const OWNERS: &str = "managedFields of the v1 view name the fields of v2, which is what is stored";
 const AS_WRITTEN: &str = "a schema is published as it was written, without what int-or-string and embedded resources imply";
 const CEL: &str =
     "x-kubernetes-validations are kept, published and not evaluated: nothing here reads CEL";

@@ -19,6 +19,7 @@ pub fn documents() -> Vec<Step> {
     }
     let groups = [
         "apps",
+        "autoscaling",
         "batch",
         "networking.k8s.io",
         "rbac.authorization.k8s.io",
@@ -38,6 +39,7 @@ pub fn documents() -> Vec<Step> {
         steps.push(get(&format!("group {group}"), &format!("/apis/{group}")).alike(Part));
         steps.push(get(&format!("resources of {group}"), &version).alike(Part));
     }
+    steps.push(get("resources of autoscaling/v2", "/apis/autoscaling/v2").alike(Part));
     steps.push(get("resources of core", "/api/v1").alike(Part));
     steps.push(get("unknown group's document", "/apis/foo.io"));
     steps.push(get("unknown version's document", "/apis/apps/v9"));
@@ -48,6 +50,10 @@ pub fn documents() -> Vec<Step> {
             "/openapi/v3/apis/contract.example.com/v1",
         )
         .at("/components/schemas/com.example.contract.v1.Widget"),
+    );
+    steps.push(
+        get("schema of widgets in v2", "/openapi/v2")
+            .at("/definitions/com.example.contract.v1.Widget"),
     );
     steps.push(get("schema of nothing", "/openapi/v3/apis/foo.io/v1"));
     steps.push(get("readyz", "/readyz"));

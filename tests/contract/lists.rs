@@ -287,6 +287,7 @@ fn tables() -> Vec<Step> {
         "/apis/storage.k8s.io/v1/storageclasses",
         "/apis/scheduling.k8s.io/v1/priorityclasses?labelSelector=no",
         "/apis/policy/v1/namespaces/lists/poddisruptionbudgets",
+        "/apis/autoscaling/v1/namespaces/lists/horizontalpodautoscalers",
         "/apis/autoscaling/v2/namespaces/lists/horizontalpodautoscalers",
         "/apis/admissionregistration.k8s.io/v1/mutatingwebhookconfigurations",
         "/apis/admissionregistration.k8s.io/v1/validatingwebhookconfigurations",

@@ -5,31 +5,11 @@ use std::process::Command;
 
 use serde_json::Value;
 
-use crate::support::{Missing, have};
+use crate::support::{have, kubectls};
 
 /// A folder of this repository.
 pub fn root(path: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join(path)
-}
-
-/// Every kubectl at hand: those of `PILOTHOUSE_KUBECTLS`, the control plane's,
-/// and the one on the PATH.
-fn kubectls() -> Result<Vec<PathBuf>, Missing> {
-    let named = std::env::var_os("PILOTHOUSE_KUBECTLS").unwrap_or_default();
-    let assets = std::env::var_os("KUBEBUILDER_ASSETS").map(PathBuf::from);
-    let path = std::env::var_os("PATH").unwrap_or_default();
-    let found: Vec<PathBuf> = std::env::split_paths(&named)
-        .chain(assets.map(|folder| folder.join("kubectl")))
-        .chain(std::env::split_paths(&path).map(|folder| folder.join("kubectl")))
-        .filter(|binary| binary.is_file())
-        .collect();
-    if found.is_empty() {
-        return Err(Missing::new(
-            "no kubectl is on the PATH",
-            "install kubectl, or set PILOTHOUSE_KUBECTLS",
-        ));
-    }
-    Ok(found)
 }
 
 /// The objects of a kustomization, by one kubectl.

@@ -6,6 +6,7 @@
 //! - [`slow`]: a line to a server that delays its answers;
 //! - [`repository`]: a bare git repository that tests push to;
 //! - [`objects`]: objects of any kind as JSON;
+//! - [`kubectls`]: every kubectl at hand;
 //! - [`piped`]: a command with text on its standard input;
 //! - [`controlplane`], [`fleet`]: real Kubernetes control planes on loopback.
 
@@ -24,6 +25,7 @@
 pub mod condition;
 pub mod controlplane;
 pub mod fleet;
+pub mod kubectls;
 pub mod objects;
 pub mod piped;
 pub mod repository;
@@ -33,6 +35,7 @@ pub mod tier;
 pub use condition::await_condition;
 pub use controlplane::{ControlPlane, ControlPlaneOptions};
 pub use fleet::Fleet;
+pub use kubectls::kubectls;
 pub use piped::piped;
 pub use repository::{Edit, GitFixture};
 pub use tier::{Missing, have};

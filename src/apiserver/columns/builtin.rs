@@ -119,6 +119,12 @@ const TABLE: &[(&str, &str, &[Column])] = &[
         ("Class", false, At("/spec/ingressClassName")), ("Hosts", false, From(ingress_hosts)),
         ("Address", false, From(ingress_address)), ("Ports", false, From(ingress_ports)), ("Age", false, Age),
     ]),
+    ("networking.k8s.io", "ingressclasses", &[
+        ("Controller", false, At("/spec/controller")), ("Parameters", false, From(parameters)), ("Age", false, Age),
+    ]),
+    ("apps", "controllerrevisions", &[
+        ("Controller", false, From(controller)), ("Revision", false, Tally(revision)), ("Age", false, Age),
+    ]),
     ("networking.k8s.io", "networkpolicies", &[
         ("Pod-Selector", false, From(pod_selector)), ("Age", false, Age),
     ]),

@@ -45,6 +45,35 @@ pub(super) fn data_count(object: &Value) -> i64 {
     i64::try_from(size("data") + size("binaryData")).unwrap_or(i64::MAX)
 }
 
+/// What an IngressClass refers to: `KIND.GROUP/NAME`.
+pub(super) fn parameters(object: &Value, _: Timestamp) -> String {
+    let parameters = &object["spec"]["parameters"];
+    let text = |field: &str| parameters[field].as_str().unwrap_or_default();
+    match text("apiGroup") {
+        _ if parameters.is_null() => "<none>".to_owned(),
+        "" => format!("{}/{}", text("kind"), text("name")),
+        group => format!("{}.{group}/{}", text("kind"), text("name")),
+    }
+}
+
+pub(super) fn revision(object: &Value) -> i64 {
+    number(object, "/revision")
+}
+
+/// The owner that controls the object: `KIND.GROUP/NAME`.
+pub(super) fn controller(object: &Value, _: Timestamp) -> String {
+    let owner = list(object, "/metadata/ownerReferences").find(|o| o["controller"] == true);
+    let Some(owner) = owner else {
+        return "<none>".to_owned();
+    };
+    let text = |field: &str| owner[field].as_str().unwrap_or_default();
+    let kind = text("kind").to_lowercase();
+    match text("apiVersion").split_once('/') {
+        Some((group, _)) => format!("{kind}.{group}/{}", text("name")),
+        None => format!("{kind}/{}", text("name")),
+    }
+}
+
 pub(super) fn updated(object: &Value) -> i64 {
     number(object, "/status/updatedReplicas")
 }

@@ -40,7 +40,12 @@ pub(in super::super) fn defaults(resource: &Resource, object: &mut Value) {
         ("apiextensions.k8s.io", "customresourcedefinitions") => crd::complete(object),
         ("autoscaling", "horizontalpodautoscalers") => {
             fill(object, "spec", |spec| {
-                absent(spec, &[("minReplicas", json!(1))])
+                let metrics = json!([{"type": "Resource", "resource": {
+                    "name": "cpu", "target": {"type": "Utilization", "averageUtilization": 80}}}]);
+                if spec.get("metrics") == Some(&json!([])) {
+                    spec.remove("metrics");
+                }
+                absent(spec, &[("minReplicas", json!(1)), ("metrics", metrics)])
             });
         }
         ("storage.k8s.io", "storageclasses") => {
