@@ -11,7 +11,9 @@ use super::Holds::{
 };
 use access::{BINDING, CLUSTER_ROLE, ROLE, SELF_ACCESS, SELF_REVIEW, SELF_RULES, TOKEN_REQUEST};
 use network::{INGRESS, SERVICE};
-use workloads::{AUTOSCALER, CRON_JOB, DEPLOYMENT, DISRUPTION_BUDGET, JOB, POD, PRIORITY_CLASS};
+use workloads::{
+    AUTOSCALER, CRON_JOB, DEPLOYMENT, DISRUPTION_BUDGET, JOB, OLDER_AUTOSCALER, POD, PRIORITY_CLASS,
+};
 
 pub(super) const TIME: &[Field] = &[(1, "seconds", Int, false), (2, "nanos", Int, false)];
 pub(super) const QUANTITY: &[Field] = &[(1, "string", Text, false)];
@@ -135,6 +137,11 @@ pub(super) const KINDS: &[(&str, &str, &[Field])] = &[
     ("meta.k8s.io/v1", "DeleteOptions", DELETE_OPTIONS),
     ("apps/v1", "Deployment", DEPLOYMENT),
     ("autoscaling/v1", "Scale", SCALE),
+    (
+        "autoscaling/v1",
+        "HorizontalPodAutoscaler",
+        OLDER_AUTOSCALER,
+    ),
     ("autoscaling/v2", "HorizontalPodAutoscaler", AUTOSCALER),
     ("batch/v1", "CronJob", CRON_JOB),
     ("batch/v1", "Job", JOB),

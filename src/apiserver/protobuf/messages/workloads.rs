@@ -136,6 +136,18 @@ const AUTOSCALER_SPEC: &[Field] = &[
     (3, "maxReplicas", Int, false),
     (4, "metrics", Message(METRIC), true),
 ];
+const OLDER_AUTOSCALER_SPEC: &[Field] = &[
+    (1, "scaleTargetRef", Message(SCALE_TARGET), false),
+    (2, "minReplicas", IntSet, false),
+    (3, "maxReplicas", Int, false),
+    (4, "targetCPUUtilizationPercentage", IntSet, false),
+];
+/// That of `autoscaling/v1`, which kubectl 1.32 sends.
+pub(in crate::apiserver::protobuf) const OLDER_AUTOSCALER: &[Field] = &[
+    METADATA,
+    (2, "spec", Message(OLDER_AUTOSCALER_SPEC), false),
+    STATUS,
+];
 /// That of `autoscaling/v2`.
 pub(in crate::apiserver::protobuf) const AUTOSCALER: &[Field] = &[
     METADATA,
