@@ -127,7 +127,7 @@ fn first_status(resource: &Resource, new: &mut Value) {
             "desiredNumberScheduled": 0, "numberReady": 0,
         }),
         ("autoscaling", "horizontalpodautoscalers") => {
-            json!({"currentMetrics": null, "desiredReplicas": 0})
+            json!({"desiredReplicas": 0})
         }
         ("policy", "poddisruptionbudgets") => json!({
             "disruptionsAllowed": 0, "currentHealthy": 0, "desiredHealthy": 0, "expectedPods": 0,
