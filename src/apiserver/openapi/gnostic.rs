@@ -7,7 +7,7 @@ use serde_json::{Map, Value};
 pub(in crate::apiserver) const CONTENT_TYPE: &str =
     "application/com.github.proto-openapi.spec.v2.v1.0+protobuf";
 
-/// Encodes the document that [`super::v2`] makes.
+/// Encodes the document that [`super::v2()`] makes.
 pub(in crate::apiserver) fn encode(document: &Value) -> Vec<u8> {
     let mut info = Message::default();
     info.text(1, &document["info"]["title"]);
