@@ -9,12 +9,13 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use anyhow::{Context as _, Result, ensure};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use crate::ground::HUB;
 use crate::product::{Product, binary};
 use crate::replicas::{Replica, Replicas};
 use crate::stage::eventually;
+use crate::support::pod::{Place, with_token};
 use crate::support::{ControlPlane, piped};
 use crate::web::Web;
 
@@ -22,9 +23,6 @@ use crate::web::Web;
 const DEPLOYED: &str = "deploy/overlays/two-replicas";
 /// What is applied to a member.
 const MEMBER: &str = "deploy/member";
-/// Where the Deployment mounts the only folder that it may write.
-const CACHE: &str = "/var/cache/pilothouse";
-
 /// An installation on the hub.
 pub struct Shipped {
     /// Arguments of the container.
@@ -61,7 +59,7 @@ impl Shipped {
             "--duration=12h",
         ];
         let token = kubectl(hub, &token)?;
-        let account = with_token(&hub.kubeconfig(), &hub.url(), token.trim())?;
+        let account = with_token(&hub.kubeconfig(), &hub.url(), token.trim());
         std::fs::write(directory.join("account.kubeconfig"), account)?;
         let container = container(&kubectl(hub, &["kustomize", &deployed])?)?;
         Ok(Self {
@@ -91,7 +89,7 @@ impl Shipped {
         .await?;
         let token = String::from_utf8(STANDARD.decode(kubectl(member, &secret)?)?)?;
         let file = self.directory.join(format!("{name}-account.kubeconfig"));
-        std::fs::write(&file, with_token(&member.kubeconfig(), url, &token)?)?;
+        std::fs::write(&file, with_token(&member.kubeconfig(), url, &token))?;
         let mut join = Command::new(binary());
         join.args(["cluster", "join", name, "--use-credential", "--kubeconfig"])
             .arg(&file)
@@ -125,15 +123,13 @@ impl Shipped {
         let number = self.started.fetch_add(1, Ordering::Relaxed);
         let cache = self.directory.join(format!("replica-{number}"));
         std::fs::create_dir_all(&cache)?;
-        let cache = cache.display().to_string();
-        let (dashboard, operators) = (address()?, address()?);
-        let here = |text: &str| {
-            text.replace("0.0.0.0:8080", &dashboard)
-                .replace("0.0.0.0:8081", &operators)
-                .replace("$(POD_IP):8080", &dashboard)
-                .replace(CACHE, &cache)
+        let place = Place {
+            dashboard: address()?,
+            operators: address()?,
+            cache: cache.display().to_string(),
         };
-        let arguments: Vec<String> = self.arguments.iter().map(|text| here(text)).collect();
+        let arguments = self.arguments.iter().map(|text| place.here(text));
+        let arguments: Vec<String> = arguments.collect();
         let left = arguments
             .iter()
             .find(|text| text.contains("0.0.0.0") || text.contains("$("));
@@ -148,13 +144,13 @@ impl Shipped {
             .env("NO_COLOR", "1")
             .current_dir(&cache);
         for (name, value) in &self.environment {
-            command.env(name, here(value));
+            command.env(name, place.here(value));
         }
         if let Ok(filter) = std::env::var("PILOTHOUSE_BENCH_LOG") {
             command.env("RUST_LOG", filter);
         }
         let product = Product::spawn(command, self.log(number))?;
-        Ok((Replica::new(product, &dashboard), operators))
+        Ok((Replica::new(product, &place.dashboard), place.operators))
     }
 
     fn log(&self, number: usize) -> PathBuf {
@@ -186,14 +182,6 @@ fn folder(path: &str) -> String {
 fn address() -> Result<String> {
     let listener = std::net::TcpListener::bind("127.0.0.1:0")?;
     Ok(listener.local_addr()?.to_string())
-}
-
-/// An admin's kubeconfig with a token instead of the user's certificate.
-fn with_token(admin: &str, url: &str, token: &str) -> Result<String> {
-    let mut file: Value = serde_yaml::from_str(admin)?;
-    file["clusters"][0]["cluster"]["server"] = json!(url);
-    file["users"][0]["user"] = json!({"token": token});
-    Ok(file.to_string())
 }
 
 /// The container of the rendered Deployment.

@@ -11,6 +11,7 @@ use hyper_util::rt::TokioExecutor;
 
 use crate::render::{container, rendered};
 use crate::support::await_condition;
+use crate::support::pod::Place;
 
 /// Longest wait for one step.
 pub const SOON: Duration = Duration::from_secs(90);
@@ -46,18 +47,17 @@ impl Replica {
         let (dashboard, operators) = (port(), port());
         let log = folder.join(format!("{name}.log"));
         let cache = folder.join(format!("{name}-cache"));
+        let place = Place {
+            dashboard: format!("127.0.0.1:{dashboard}"),
+            operators: format!("127.0.0.1:{operators}"),
+            cache: cache.display().to_string(),
+        };
         let deployment = rendered("deploy").unwrap();
         let mut flags: Vec<String> = container(&deployment)["args"]
             .as_array()
             .unwrap()
             .iter()
-            .map(|flag| {
-                let flag = flag.as_str().unwrap();
-                flag.replace("0.0.0.0:8080", &format!("127.0.0.1:{dashboard}"))
-                    .replace("0.0.0.0:8081", &format!("127.0.0.1:{operators}"))
-                    .replace("$(POD_IP):8080", &format!("127.0.0.1:{dashboard}"))
-                    .replace("/var/cache/pilothouse", &cache.display().to_string())
-            })
+            .map(|flag| place.here(flag.as_str().unwrap()))
             .collect();
         flags.extend([
             format!(

@@ -10,12 +10,13 @@ use futures::future::try_join;
 use kube::Client;
 use kube::config::{KubeConfigOptions, Kubeconfig};
 use pilothouse::api::crds;
-use serde_json::{Value, json};
+use serde_json::Value;
 use tempfile::TempDir;
 
 use crate::audit::AuditLog;
 use crate::render::root;
 use crate::replica::SOON;
+use crate::support::pod::with_token;
 use crate::support::{ControlPlane, ControlPlaneOptions, Edit, GitFixture, objects, piped};
 
 /// Name of the member, as the example's rule asks for it.
@@ -100,7 +101,7 @@ impl Stage {
     pub fn write_hub_kubeconfig(&self) {
         let token = ["create", "token", "pilothouse", "-n", "pilothouse"];
         let token = kubectl(&self.hub, &token, "");
-        let text = kubeconfig(&self.hub.kubeconfig(), token.trim());
+        let text = with_token(&self.hub.kubeconfig(), &self.hub.url(), token.trim());
         std::fs::write(self.folder.path().join("hub.kubeconfig"), text).unwrap();
     }
 
@@ -130,7 +131,11 @@ impl Stage {
         let token = STANDARD.decode(secret["data"]["token"].as_str().unwrap());
         let token = String::from_utf8(token.unwrap()).unwrap();
         let file = self.folder.path().join("member.kubeconfig");
-        std::fs::write(&file, kubeconfig(&self.member.kubeconfig(), &token)).unwrap();
+        std::fs::write(
+            &file,
+            with_token(&self.member.kubeconfig(), &self.member.url(), &token),
+        )
+        .unwrap();
         let mut join = Command::new(env!("CARGO_BIN_EXE_pilothouse"));
         join.args([
             "cluster",
@@ -284,15 +289,6 @@ metadata: {name: exported, namespace: platform}
 
 fn deploy(folder: &str) -> String {
     root(folder).display().to_string()
-}
-
-/// An admin's kubeconfig with the user's certificate replaced by a token.
-fn kubeconfig(admin: &str, token: &str) -> String {
-    let mut config: Value = serde_yaml::from_str(admin).unwrap();
-    for user in config["users"].as_array_mut().unwrap() {
-        user["user"] = json!({"token": token});
-    }
-    config.to_string()
 }
 
 /// Runs kubectl as the admin; its output.

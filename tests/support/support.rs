@@ -7,6 +7,7 @@
 //! - [`repository`]: a bare git repository that tests push to;
 //! - [`objects`]: objects of any kind as JSON;
 //! - [`kubectls`]: every kubectl at hand;
+//! - [`pod`]: a container of `deploy/` as a process here;
 //! - [`piped`]: a command with text on its standard input;
 //! - [`controlplane`], [`fleet`]: real Kubernetes control planes on loopback.
 
@@ -28,6 +29,7 @@ pub mod fleet;
 pub mod kubectls;
 pub mod objects;
 pub mod piped;
+pub mod pod;
 pub mod repository;
 pub mod slow;
 pub mod tier;
