@@ -494,6 +494,14 @@ async fn a_reader_signs_in_with_a_token_and_out_again() {
     let browser = Browser::start().await;
     browser.size(1280, 900).await;
     browser.open(&site.url("/clusters?q=aws")).await;
+    for theme in ["light", "dark"] {
+        browser.theme(theme).await;
+        browser
+            .until("document.getElementById('token') !== null")
+            .await;
+        assert_eq!(browser.run(PALE).await, json!([]), "{theme}: too pale");
+        browser.screenshot(&format!("login-{theme}")).await;
+    }
     for (token, then) in [
         ("wrong", "document.querySelector('[role=alert]') !== null"),
         (

@@ -594,6 +594,11 @@ fn the_kubeconfig_is_all_that_kubectl_needs() {
             &["deployments", "customresourcedefinitions"],
         );
         has(&k.ok(&["get", "--raw", "/readyz"]), &["ok"]);
+        // To answer the caller instead of the other account would be a lie.
+        has(
+            &k.fails(&["auth", "can-i", "list", "pods", "--as=nobody"]),
+            &["does not impersonate", "kubectl create token"],
+        );
         let anonymous = k
             .command(&["get", "ns", "--token=wrong"])
             .env("KUBECONFIG", without_credentials(&hub().kubeconfig, &k.dir))
